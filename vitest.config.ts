@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config'
+
+// Unit, contract and simulation tests run side by side; kernel and e2e tests share one machine's
+// kernel, so they run one file at a time in their own project.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'fast',
+          include: ['**/*.test.ts'],
+          exclude: ['node_modules/**', 'dist/**', 'test/kernel/**', 'test/e2e/**'],
+        },
+      },
+      {
+        test: {
+          name: 'kernel',
+          include: ['test/kernel/**/*.test.ts', 'test/e2e/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+})
