@@ -1,0 +1,247 @@
+// Everything one node daemon knows, as one readonly value. Times that have passed (settling,
+// cooling, back-off) need no event: functions that read the state take `now`.
+
+import type { Operation } from './action.ts'
+import type { Budget, Rates } from './budget.ts'
+import type { Cidr, Family, Ip } from './ip.ts'
+import type {
+  Mac,
+  Millis,
+  NicId,
+  PoolName,
+  ReplyId,
+  OperationId,
+  SandboxKey,
+  SecurityGroupId,
+  SubnetId,
+  Token,
+} from './names.ts'
+import type { BlockRequest, Device, Failure, HostFailure, NodeFacts, Subnet } from './ports.ts'
+
+export type State = {
+  readonly config: CoreConfig
+  /** Random text of this process's life; makes tokens unique even when the ledger was lost. */
+  readonly epoch: string
+  /** Counts operations, tokens and pod links; saved, so that none is given twice. */
+  readonly serial: number
+  readonly node: NodeFacts | undefined
+  readonly nics: ReadonlyMap<NicId, Nic>
+  /** NICs that were decided on and are not yet known to exist. */
+  readonly intents: ReadonlyMap<Token, NicIntent>
+  readonly sandboxes: ReadonlyMap<SandboxKey, Sandbox>
+  /** ADDs and DELs that wait for an answer, in order of arrival. */
+  readonly adds: ReadonlyMap<ReplyId, PendingAdd>
+  readonly dels: ReadonlyMap<ReplyId, PendingDel>
+  readonly subnets: ReadonlyMap<SubnetId, SubnetHealth>
+  readonly budget: Budget
+  /** Cloud calls under way, by operation. */
+  readonly operations: ReadonlyMap<OperationId, Operation>
+  readonly cloud: CloudView
+  readonly host: HostView
+  /** Since when each pool has had more addresses than it wants; absent while it has not. */
+  readonly surplusSince: ReadonlyMap<PoolName, Millis>
+  /** What went wrong last, by subject; shown to the user, never decided on. */
+  readonly problems: ReadonlyMap<string, Problem>
+  /** What we returned or deleted lately: a stale description must not bring it back. */
+  readonly tombstones: ReadonlyMap<Cidr | NicId, Millis>
+}
+
+/** Targets of one pool, counted in addresses per family. Undefined means not set; 0 means none. */
+export type PoolTargets = {
+  readonly warmTarget: number
+  readonly minimum: number
+  readonly maximum: number | undefined
+}
+
+export type CoreConfig = {
+  /** Families every pod gets, the first one first in the result. Never empty. */
+  readonly families: readonly Family[]
+  readonly pools: ReadonlyMap<PoolName, PoolTargets>
+  /** Size of IPv4 blocks: single addresses, /28 prefixes, or /28 where they can be had. */
+  readonly blockLength: 32 | 28 | 'auto'
+  /** How long a released address rests before another pod may get it. */
+  readonly coolingMs: number
+  /** How long a lent block rests before packets are sure to flow. */
+  readonly settleMs: number
+  /** How long a surplus lasts before blocks are returned. */
+  readonly releaseAfterMs: number
+  /** How often the cloud is asked what is true when nothing else makes us ask. */
+  readonly observeEveryMs: number
+  /** How often the kernel is compared with the desired wiring. */
+  readonly reconcileEveryMs: number
+  /** How long a NIC may take from attachment to its device before it is given up. */
+  readonly appearWithinMs: number
+  /** For how long the cloud's descriptions may lag behind its own answers. */
+  readonly consistencyMs: number
+  /** Calls this node may make, per class. */
+  readonly rates: Rates
+  readonly nat: { readonly isEnabled: boolean; readonly exclusions: readonly Cidr[] }
+  /** MTU of pod links; undefined takes the NIC's. */
+  readonly podMtu: number | undefined
+  /** At most this many NICs, the primary included; undefined leaves it to the instance type. */
+  readonly nicsMax: number | undefined
+}
+
+export type Nic = {
+  readonly id: NicId
+  readonly mac: Mac
+  /** 1 for the primary NIC; others take the lowest free number and keep it. */
+  readonly slot: number
+  readonly pool: PoolName
+  readonly subnet: SubnetId
+  readonly isPrimary: boolean
+  /** Unmanaged NICs hold a slot of the instance and nothing else. */
+  readonly isManaged: boolean
+  readonly token: Token | undefined
+  readonly primaryAddresses: readonly Ip[]
+  readonly gateways: readonly Ip[]
+  readonly phase: NicPhase
+  /** Undefined until the kernel shows it. */
+  readonly device: Device | undefined
+  readonly blocks: ReadonlyMap<Cidr, Block>
+  /** Addresses that are or were in use; one that is absent was never given to a pod. */
+  readonly uses: ReadonlyMap<Ip, Use>
+  /** Calls about this NIC wait until then after a failure; `attempts` sets how long. */
+  readonly retryAt: Millis
+  readonly attempts: number
+  /** An ambiguous failure: no further mutation before an observation asked for after this. */
+  readonly unsureSince: Millis | undefined
+  /** First observation that lacked the NIC; a second one, later, makes it lost. */
+  readonly missingSince: Millis | undefined
+}
+
+export type NicPhase =
+  /** Exists, not attached. */
+  | { readonly kind: 'created'; readonly since: Millis }
+  /** The cloud has said yes or is about to; the device has not appeared. */
+  | { readonly kind: 'attaching'; readonly since: Millis; readonly deviceIndex: number }
+  /** The device is there, tables and rules are being made. */
+  | { readonly kind: 'wiring'; readonly deviceIndex: number }
+  | { readonly kind: 'ready'; readonly deviceIndex: number }
+  /** On its way out: nothing is assigned from it; it is detached, then deleted. */
+  | { readonly kind: 'leaving'; readonly isDetached: boolean; readonly since: Millis }
+  /** The cloud no longer knows it although pods use it. Reported, never reused silently. */
+  | { readonly kind: 'lost'; readonly since: Millis }
+
+export type Block = {
+  readonly cidr: Cidr
+  readonly phase:
+    | { readonly kind: 'held'; readonly settledAt: Millis }
+    /** Nothing is assigned from it; it is being given back. */
+    | { readonly kind: 'returning' }
+    /** The cloud no longer shows it; its pods are reported, its addresses never reused. */
+    | { readonly kind: 'lost'; readonly since: Millis }
+  /** First observation that lacked it; a second one, later, makes it lost or gone. */
+  readonly missingSince: Millis | undefined
+}
+
+export type Use =
+  | { readonly kind: 'assigned'; readonly sandbox: SandboxKey }
+  /** `link` is the pod link that must be gone first; undefined once it is. */
+  | { readonly kind: 'cooling'; readonly until: Millis; readonly link: number | undefined }
+  /** Used before and free again. Reported as warm once `since` is reached. */
+  | { readonly kind: 'warm'; readonly since: Millis }
+
+/** A NIC that was decided on; saved before the cloud is asked. */
+export type NicIntent = {
+  readonly token: Token
+  readonly pool: PoolName
+  readonly subnet: SubnetId
+  readonly securityGroups: readonly SecurityGroupId[]
+  readonly blocks: BlockRequest
+  readonly retryAt: Millis
+  readonly attempts: number
+  readonly unsureSince: Millis | undefined
+}
+
+export type Sandbox = {
+  readonly key: SandboxKey
+  readonly network: string
+  readonly containerId: string
+  readonly ifName: string
+  /** Path the runtime gave at ADD. */
+  readonly netns: string
+  readonly pod: PodIdentity | undefined
+  readonly pool: PoolName
+  readonly nic: NicId
+  readonly slot: number
+  readonly ips: readonly Ip[]
+  readonly mtu: number
+  readonly hostIfindex: number
+  readonly createdAt: Millis
+  readonly phase:
+    | { readonly kind: 'wiring' }
+    | { readonly kind: 'wired' }
+    | { readonly kind: 'failed'; readonly failure: HostFailure }
+    | { readonly kind: 'unwiring' }
+}
+
+export type PodIdentity = {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+}
+
+export type AddRequest = {
+  readonly key: SandboxKey
+  readonly network: string
+  readonly containerId: string
+  readonly ifName: string
+  readonly netns: string
+  readonly pod: PodIdentity | undefined
+  readonly pool: PoolName
+}
+
+export type PendingAdd = {
+  readonly reply: ReplyId
+  readonly request: AddRequest
+  readonly arrivedAt: Millis
+  readonly deadline: Millis
+}
+
+export type PendingDel = {
+  readonly reply: ReplyId
+  readonly key: SandboxKey
+  readonly network: string
+  readonly arrivedAt: Millis
+}
+
+export type SubnetHealth = {
+  /** What the cloud last said of it; undefined when it was never described. */
+  readonly subnet: Subnet | undefined
+  /** No addresses at all until then. */
+  readonly exhaustedUntil: Millis
+  /** No free /28 until then; single addresses may still be had. */
+  readonly fragmentedUntil: Millis
+  readonly attempts: number
+}
+
+export type CloudView = {
+  /** When the last observation that arrived was asked for; undefined before the first. */
+  readonly observedAt: Millis | undefined
+  /** An observation asked for at or after this time is needed. */
+  readonly wantedAt: Millis
+  readonly retryAt: Millis
+  readonly attempts: number
+  /** New NICs are not tried before this: the instance or the account has no room. */
+  readonly nicsLimitedUntil: Millis
+  readonly nicAttempts: number
+}
+
+export type HostView = {
+  readonly reconciledAt: Millis | undefined
+  readonly wantedAt: Millis
+  /** Slots whose tables and rules are in place, as last reported. */
+  readonly wiredSlots: readonly number[]
+  readonly devices: readonly Device[]
+  readonly isBusy: boolean
+}
+
+export type Problem = {
+  /** `cannot lend addresses to eni-1: …`: one sentence, with what to do. */
+  readonly text: string
+  readonly kind: Failure['kind'] | 'host' | 'lost'
+  readonly firstAt: Millis
+  readonly lastAt: Millis
+  readonly count: number
+}
