@@ -8,6 +8,8 @@
 // stdin travels as a string, so that garbage reaches the daemon as text and gets a proper answer.
 // The same JSON is the content of the files in pending-del/. The other side is shim/eniway.c.
 
+import { isObject, parseObject } from '../spec/json.ts'
+
 /** A CNI invocation as the executable received it. */
 export type Call = {
   readonly environment: Readonly<Record<string, string>>
@@ -46,21 +48,10 @@ export const protocolRange = `${protocolMin}-${protocolMax}`
 
 /** Reads the JSON of a call; undefined when it is not one. */
 export const parseCall = (text: string): Call | undefined => {
-  const value = parseJson(text)
-  if (!isRecord(value)) return undefined
-  const { environment, stdin } = value
-  if (!isRecord(environment) || typeof stdin !== 'string') return undefined
+  const object = parseObject(text, 'the call')
+  if (object.kind === 'failed') return undefined
+  const { environment, stdin } = object.value
+  if (!isObject(environment) || typeof stdin !== 'string') return undefined
   if (!Object.values(environment).every(entry => typeof entry === 'string')) return undefined
   return { environment: environment as Record<string, string>, stdin }
 }
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
