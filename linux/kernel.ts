@@ -45,18 +45,19 @@ export const findLink = (
 }
 
 export const dumpLinks = (netnsFd: number): readonly Link[] =>
-  dump({ netnsFd, request: askLinks(), decode: decodeLink })
+  dump({ netnsFd, request: askLinks(), decode: decodeLink }) ?? []
 
 /** Addresses of both families, or of one link. */
 export const dumpAddresses = (netnsFd: number, index = 0): readonly LinkAddress[] =>
-  dump({ netnsFd, request: askAddresses(index), decode: decodeAddress })
+  dump({ netnsFd, request: askAddresses(index), decode: decodeAddress }) ?? []
 
 /** Routes of both families, or of one; of every table, or of one. */
 export const dumpRoutes = (netnsFd: number, filter: Partial<RouteFilter> = {}): readonly Route[] =>
   families(filter.family).flatMap(family =>
-    dump({ netnsFd, request: askRoutes({ ...filter, family }), decode: decodeRoute }).filter(
-      route => filter.table === undefined || route.table === filter.table,
-    ),
+    // A routing table that no route ever used does not exist.
+    (
+      dump({ netnsFd, request: askRoutes({ ...filter, family }), decode: decodeRoute }) ?? []
+    ).filter(route => filter.table === undefined || route.table === filter.table),
   )
 
 /** Rules of both families, or of one; of every protocol, or of one. */
@@ -65,14 +66,14 @@ export const dumpRules = (
   filter: { readonly family?: Family; readonly protocol?: number } = {},
 ): readonly Rule[] =>
   families(filter.family).flatMap(family =>
-    dump({ netnsFd, request: askRules(family), decode: decodeRule }).filter(
+    (dump({ netnsFd, request: askRules(family), decode: decodeRule }) ?? []).filter(
       rule => filter.protocol === undefined || rule.protocol === filter.protocol,
     ),
   )
 
 /** Neighbours of both families. */
 export const dumpNeighbours = (netnsFd: number): readonly Neighbour[] =>
-  dump({ netnsFd, request: askNeighbours(), decode: decodeNeighbour })
+  dump({ netnsFd, request: askNeighbours(), decode: decodeNeighbour }) ?? []
 
 type Dump<T> = {
   readonly netnsFd: number
@@ -81,13 +82,20 @@ type Dump<T> = {
   readonly protocol?: Protocol
 }
 
-/** Every entry of a table, asked again when it changed meanwhile. Throws ExchangeError. */
-export const dump = <T>({ netnsFd, request: ask, decode, protocol }: Dump<T>): readonly T[] => {
+/**
+ * Every entry of a table, asked again when it changed meanwhile; undefined when there is no such table.
+ * Throws ExchangeError.
+ */
+export const dump = <T>({
+  netnsFd,
+  request: ask,
+  decode,
+  protocol,
+}: Dump<T>): readonly T[] | undefined => {
   for (let attempt = 1; attempt <= DUMP_ATTEMPTS_MAX; attempt++) {
     const { replies, sequence } = exchange(netnsFd, [ask], protocol)
     const [ack] = acksOf(replies, { sequence, count: 1 })
-    // A routing table that no route ever used does not exist: that is an empty answer.
-    if (ack?.ok === false && ack.code === 'ENOENT') return []
+    if (ack?.ok === false && ack.code === 'ENOENT') return undefined
     const isTorn = isInterrupted(replies) || (ack?.ok === false && ack.code === 'EINTR')
     if (isTorn) continue
     if (ack?.ok === false) throw new ExchangeError(ack.errno, `cannot dump: ${ack.message}`)

@@ -9,6 +9,9 @@ import { afterAll } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
+// The tests may run under an older Node that cannot load TypeScript; the programs need this one.
+const node24 = `${root}node_modules/.bin/node`
+
 export type Namespace = { readonly name: string; readonly path: string; readonly fd: number }
 
 /** Fails with one sentence when this machine cannot run kernel tests; compiles the addon. */
@@ -54,11 +57,9 @@ export const ipJson = (namespace: Namespace, ...args: readonly string[]): readon
 
 export type Shown = Readonly<Record<string, unknown>>
 
-/** Runs a TypeScript program inside a namespace and returns what it printed, parsed as JSON. */
+/** Runs a JavaScript program, which may import our TypeScript, inside a namespace and returns what it printed, parsed as JSON. */
 export const nodeIn = (namespace: Namespace, program: string): unknown =>
-  JSON.parse(
-    runIn(namespace, process.execPath, '--input-type=module-typescript', '--eval', program),
-  )
+  JSON.parse(runIn(namespace, node24, '--input-type=module', '--eval', program))
 
 const PACKAGES: Readonly<Record<string, string>> = {
   cc: 'gcc and libc6-dev',
