@@ -1,0 +1,78 @@
+// Opens network namespaces by path. A path comes from the container runtime, so anything may be behind
+// it; only a file that the kernel calls a network namespace is accepted.
+
+import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs'
+
+/** An open namespace; close it, because an open fd keeps a pod's namespace alive. */
+export type OpenNamespace = Disposable & {
+  readonly kind: 'open'
+  readonly path: string
+  readonly fd: number
+  readonly identity: NamespaceIdentity
+  close(): void
+}
+
+/** Why a path is not a namespace: `missing` is usual on DEL, `invalid` is a mistake of the caller. */
+export type RefusedNamespace = {
+  readonly kind: 'missing' | 'invalid'
+  readonly path: string
+  readonly message: string
+}
+
+/** Device and inode: equal when two paths mean the same namespace. */
+export type NamespaceIdentity = string & { readonly [identityBrand]: true }
+
+declare const identityBrand: unique symbol
+
+/** Opens a namespace path such as /run/netns/NAME or /proc/PID/ns/net. */
+export const openNamespace = (path: string): OpenNamespace | RefusedNamespace => {
+  const fd = openOrExplain(path)
+  if (typeof fd !== 'number') return fd
+  if (!isNetworkNamespace(fd)) {
+    closeSync(fd)
+    const message = `${path} is not a network namespace; was it unmounted or never mounted?`
+    return { kind: 'invalid', path, message }
+  }
+  const close = closeOnce(fd)
+  return { kind: 'open', path, fd, identity: identityOf(fd), close, [Symbol.dispose]: close }
+}
+
+/** The namespace this process runs in, to refuse work on a path that means the node itself. */
+export const ownNamespaceIdentity = (): NamespaceIdentity => {
+  const fd = openSync('/proc/thread-self/ns/net', constants.O_RDONLY)
+  try {
+    return identityOf(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+const openOrExplain = (path: string): number | RefusedNamespace => {
+  try {
+    // Without O_NONBLOCK a FIFO at this path would stop the process until somebody writes.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error'
+    const isMissing = code === 'ENOENT' || code === 'ENOTDIR' || code === 'ESRCH'
+    const reason = isMissing ? 'it does not exist' : code
+    const message = `cannot open the network namespace ${path}: ${reason}`
+    return { kind: isMissing ? 'missing' : 'invalid', path, message }
+  }
+}
+
+// The kernel names an open namespace by its type and inode wherever it is mounted (fs/nsfs.c).
+const isNetworkNamespace = (fd: number): boolean =>
+  /^net:\[\d+\]$/.test(readlinkSync(`/proc/self/fd/${fd}`))
+
+const identityOf = (fd: number): NamespaceIdentity => {
+  const { dev, ino } = fstatSync(fd, { bigint: true })
+  return `${dev}:${ino}` as NamespaceIdentity
+}
+
+const closeOnce = (fd: number): (() => void) => {
+  let isOpen = true
+  return () => {
+    if (isOpen) closeSync(fd)
+    isOpen = false
+  }
+}
