@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest'
+import { defaultLayout, nodesMax, parseLayout } from './launch-layout.ts'
+
+const small = `
+cidrs: [10.1.0.0/16]
+subnets:
+  - { name: a, zone: us-east-1a, cidr: 10.1.1.0/24 }
+securityGroups:
+  - name: web
+    ingress: [{ protocol: tcp, ports: [80, 81], peer: web }, { peer: 10.1.0.0/16 }]
+instances:
+  - { name: n1, type: m5.large, subnet: a, securityGroups: [web], primaryAddress: 10.1.1.9 }
+`
+
+describe('a layout file', () => {
+  test('becomes a description', () => {
+    const layout = parseLayout(small, 'small.yaml')
+    expect(layout.subnets[0]).toMatchObject({ name: 'a', cidr: '10.1.1.0/24' })
+    expect(layout.securityGroups?.[0]?.ingress).toEqual([
+      { protocol: 'tcp', ports: { from: 80, to: 81 }, peer: { group: 'web' } },
+      { protocol: 'all', ports: undefined, peer: { cidr: '10.1.0.0/16' } },
+    ])
+    expect(layout.instances[0]).toMatchObject({ groups: ['web'], primaryAddress: '10.1.1.9' })
+  })
+
+  test.each([
+    ['an unknown key', small.replace('zone:', 'zona:'), /x\.yaml.*zona/],
+    ['a wrong prefix', small.replace('10.1.1.0/24', '10.1.1.0/33'), /not a prefix/],
+    ['a wrong port', small.replace('81]', '70000]'), /65535/],
+    ['a name that is no file name', small.replace('name: n1', 'name: ../n1'), /lower-case/],
+  ])('with %s is refused in one sentence', (_, text, want) => {
+    expect(() => parseLayout(text, 'x.yaml')).toThrow(want)
+  })
+})
+
+describe('the default layout', () => {
+  test('puts nodes into two subnets in turn', () => {
+    const layout = defaultLayout({ nodes: 3, instanceType: 'm5.large' })
+    expect(layout.instances.map(node => `${node.name} ${node.subnet}`)).toEqual([
+      'node-a nodes-a',
+      'node-b nodes-b',
+      'node-c nodes-a',
+    ])
+  })
+
+  test('keeps the limit', () => {
+    expect(defaultLayout({ nodes: nodesMax, instanceType: 'x' }).instances).toHaveLength(nodesMax)
+    expect(() => defaultLayout({ nodes: nodesMax + 1, instanceType: 'x' })).toThrow(/0 to 64/)
+  })
+})

@@ -1,0 +1,152 @@
+// The YAML that describes an emulated VPC: subnets, security groups, instances. Parsed here into
+// the emulator's own description; everything refers to everything by name, ids are the seed's.
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { cidr, parseCidr, parseIp } from '#core/ip.ts'
+import type { Cidr, Ip } from '#core/ip.ts'
+import type { DescribedGroup, DescribedRule, Description } from './description.ts'
+
+/** More instances than this are refused: each is a namespace and each NIC some kernel memory. */
+export const nodesMax = 64
+
+/** What the options `--nodes` and `--instance-type` say. */
+export interface DefaultLayout {
+  readonly nodes: number
+  readonly instanceType: string
+}
+
+const cidrText = z.string().transform((text, context): Cidr => {
+  const parsed = parseCidr(text)
+  if (parsed !== undefined) return parsed
+  context.addIssue(`"${text}" is not a prefix such as 10.0.0.0/16`)
+  return z.NEVER
+})
+
+const ipText = z.string().transform((text, context): Ip => {
+  const parsed = parseIp(text)
+  if (parsed !== undefined) return parsed
+  context.addIssue(`"${text}" is not an address such as 10.0.0.4`)
+  return z.NEVER
+})
+
+// A namespace is a file; its name holds this one.
+const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'use up to 63 lower-case letters, digits, dots, hyphens')
+
+const tags = z.record(z.string(), z.string()).default({})
+
+const portNumber = z.int().min(0).max(65_535)
+
+const rule = z.strictObject({
+  protocol: z.enum(['all', 'tcp', 'udp', 'icmp']).default('all'),
+  /** `[80, 90]`, both ends included; every port when it is left out. */
+  ports: z.tuple([portNumber, portNumber]).optional(),
+  /** A prefix, or the name of a security group: its own, an earlier one, or `default`. */
+  peer: z.string().min(1),
+})
+
+const subnet = z.strictObject({
+  name,
+  zone: z.string(),
+  cidr: cidrText,
+  cidr6: cidrText.optional(),
+  tags,
+})
+
+const group = z.strictObject({
+  name,
+  ingress: z.array(rule).default([]),
+  egress: z.array(rule).default([{ protocol: 'all', peer: '0.0.0.0/0' }]),
+})
+
+const instance = z.strictObject({
+  name,
+  type: z.string(),
+  subnet: name,
+  securityGroups: z.array(name).default([]),
+  primaryAddress: ipText.optional(),
+  tags,
+})
+
+const schema = z.strictObject({
+  cidrs: z.array(cidrText).min(1),
+  cidrs6: z.array(cidrText).default([]),
+  subnets: z.array(subnet).min(1),
+  securityGroups: z.array(group).default([]),
+  instances: z.array(instance).max(nodesMax),
+})
+
+type Layout = z.infer<typeof schema>
+
+/** Parses the text of a layout file; an unknown key or a wrong value is one readable sentence. */
+export const parseLayout = (text: string, file: string): Description => {
+  const result = schema.safeParse(parse(text))
+  if (result.success) return descriptionOf(result.data)
+  const problems = z.prettifyError(result.error).replaceAll(/\s+/g, ' ')
+  throw new Error(`cannot use the VPC described in ${file}: ${problems}`)
+}
+
+/** Two subnets in two zones, nodes in turn, one group whose members trust each other. */
+export const defaultLayout = ({ nodes, instanceType }: DefaultLayout): Description => {
+  if (!(Number.isInteger(nodes) && nodes >= 0 && nodes <= nodesMax)) {
+    throw new Error(`cannot start ${nodes} nodes: choose 0 to ${nodesMax}`)
+  }
+  return {
+    cidrs: [cidr('10.0.0.0/16')],
+    cidrs6: [cidr('2001:db8:0:100::/56')],
+    subnets: [
+      {
+        name: 'nodes-a',
+        zone: 'us-east-1a',
+        cidr: cidr('10.0.0.0/20'),
+        cidr6: cidr('2001:db8:0:100::/64'),
+      },
+      {
+        name: 'nodes-b',
+        zone: 'us-east-1b',
+        cidr: cidr('10.0.16.0/20'),
+        cidr6: cidr('2001:db8:0:101::/64'),
+      },
+    ],
+    instances: Array.from({ length: nodes }, (_, index) => ({
+      name: nodeName(index),
+      type: instanceType,
+      subnet: index % 2 === 0 ? 'nodes-a' : 'nodes-b',
+    })),
+  }
+}
+
+const letters = 'abcdefghijklmnopqrstuvwxyz'
+
+const nodeName = (index: number): string => `node-${letters[index] ?? index + 1}`
+
+const descriptionOf = (layout: Layout): Description => ({
+  cidrs: layout.cidrs,
+  cidrs6: layout.cidrs6,
+  subnets: layout.subnets.map(({ cidr6, ...rest }) => ({
+    ...rest,
+    ...(cidr6 === undefined ? {} : { cidr6 }),
+  })),
+  securityGroups: layout.securityGroups.map(groupOf),
+  instances: layout.instances.map(({ securityGroups, primaryAddress, ...rest }) => ({
+    ...rest,
+    groups: securityGroups,
+    ...(primaryAddress === undefined ? {} : { primaryAddress }),
+  })),
+})
+
+const groupOf = ({ name: own, ingress, egress }: z.infer<typeof group>): DescribedGroup => ({
+  name: own,
+  ingress: ingress.map(ruleOf),
+  egress: egress.map(ruleOf),
+})
+
+const ruleOf = ({ protocol, ports, peer }: z.infer<typeof rule>): DescribedRule => {
+  const range = parseCidr(peer)
+  return {
+    protocol,
+    ports: ports === undefined ? undefined : { from: ports[0], to: ports[1] },
+    peer: range === undefined ? { group: peer } : { cidr: range },
+  }
+}
