@@ -11,8 +11,9 @@ export type Written = { readonly ok: true } | { readonly ok: false; readonly mes
  * (link names may hold dots, so they cannot separate); undefined when the kernel has none.
  */
 export const readSysctl = (name: string): string | undefined => {
+  const path = pathOf(name)
   try {
-    return readFileSync(pathOf(name), 'utf8').trim()
+    return readFileSync(path, 'utf8').trim()
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw new Error(`cannot read the sysctl net/${name}`, { cause })

@@ -93,21 +93,28 @@ export const createLink = (link: LinkChange & { readonly kind: 'dummy' | 'bridge
   ],
 })
 
-/** Changes an existing link. */
-export const changeLink = (link: LinkChange): Request => ({
-  type: RTM_NEWLINK,
-  flags: CHANGE.change,
-  header: linkHeader(link),
-  attributes: [
-    ...optional(link.name, value => text(IFLA.name, value)),
-    ...optional(link.mac, value => mac(IFLA.address, value)),
-    ...optional(link.mtu, value => u32(IFLA.mtu, value)),
-    ...optional(link.group, value => u32(IFLA.group, value)),
-    ...optional(link.masterIndex, value => u32(IFLA.master, value)),
-    ...optional(link.netnsFd, value => u32(IFLA.netnsFd, value)),
-    ...familySettings(link),
-  ],
-})
+/** Changes an existing link. Bring it up in a request after the one that sets address generation. */
+export const changeLink = (link: LinkChange): Request => {
+  // The kernel brings the link up first, and its link-local address would already be there
+  // (net/core/rtnetlink.c, do_setlink).
+  if (link.up === true && link.ipv6AddressGeneration !== undefined) {
+    throw new TypeError(`link ${link.index}: set ipv6AddressGeneration first, bring it up after`)
+  }
+  return {
+    type: RTM_NEWLINK,
+    flags: CHANGE.change,
+    header: linkHeader(link),
+    attributes: [
+      ...optional(link.name, value => text(IFLA.name, value)),
+      ...optional(link.mac, value => mac(IFLA.address, value)),
+      ...optional(link.mtu, value => u32(IFLA.mtu, value)),
+      ...optional(link.group, value => u32(IFLA.group, value)),
+      ...optional(link.masterIndex, value => u32(IFLA.master, value)),
+      ...optional(link.netnsFd, value => u32(IFLA.netnsFd, value)),
+      ...familySettings(link),
+    ],
+  }
+}
 
 /** Deletes a link and its peer. Takes about 20 ms; the daemon uses deleteLinkInBackground. */
 export const removeLink = (index: number): Request => ({

@@ -9,8 +9,8 @@ import { afterAll } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-// The tests may run under an older Node that cannot load TypeScript; the programs need this one.
-const node24 = `${root}node_modules/.bin/node`
+/** The tests may run under an older Node that cannot load TypeScript; programs need this one. */
+export const node24 = `${root}node_modules/.bin/node`
 
 export type Namespace = { readonly name: string; readonly path: string; readonly fd: number }
 

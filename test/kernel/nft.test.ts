@@ -155,7 +155,11 @@ test('a packet from the pod takes the chain its element names', () => {
   const [near, far] = ['0a:58:00:00:00:01', '0a:58:00:00:00:02']
   const acks = request(node.fd, [
     createVeth({
-      ...{ index: 1500, name: 'ew1500', mac: near, mtu: 1500, group: 0 },
+      index: 1500,
+      name: 'ew1500',
+      mac: near,
+      mtu: 1500,
+      group: 0,
       peer: { index: 2, name: 'eth0', mac: far, netnsFd: peer.fd },
     }),
     addAddress({ index: 1500, address: ip('10.77.0.1'), prefixLength: 24 }),
