@@ -8,8 +8,9 @@ import type { Side } from './side.ts'
 
 export const ourHttp = { host: '127.0.0.1', port: 61_680 } as const
 
-const prepareMsMax = 300_000
-const settleMsMax = 30_000
+// Asking starts a process, which must not keep the daemon from its work on a machine with few cores.
+const toPrepare = { everyMs: 500, timeoutMs: 300_000 }
+const toSettle = { everyMs: 50, timeoutMs: 30_000 }
 
 /** Describes the node to the comparison; the node must already have installed its conflist. */
 export const ourSide = async (session: Session, node: BenchNode): Promise<Side> => ({
@@ -19,9 +20,8 @@ export const ourSide = async (session: Session, node: BenchNode): Promise<Side> 
   cniPath: node.cniBinDir,
   config: await pluginConfig(join(node.cniConfDir, '10-eniway.conflist')),
   prepare: pods =>
-    session.until(`${pods} warm addresses`, () => hasWarm(session, node, pods), prepareMsMax),
-  settle: () =>
-    session.until('removal of pod links', () => hasNoPodLinks(session, node), settleMsMax),
+    session.until(`${pods} warm addresses`, () => hasWarm(session, node, pods), toPrepare),
+  settle: () => session.until('removal of pod links', () => hasNoPodLinks(session, node), toSettle),
   residents: () => [node.daemonPid()],
 })
 

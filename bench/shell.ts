@@ -41,11 +41,15 @@ export class Session {
   }
 
   /** Waits until the question is answered with yes; rejects when the session is stopped. */
-  async until(what: string, ask: () => Promise<boolean>, timeoutMs: number): Promise<void> {
+  async until(
+    what: string,
+    ask: () => Promise<boolean>,
+    { everyMs, timeoutMs }: { readonly everyMs: number; readonly timeoutMs: number },
+  ): Promise<void> {
     const deadline = performance.now() + timeoutMs
     while (!(await ask())) {
       if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`)
-      await setTimeout(50, undefined, { signal: this.#stop.signal })
+      await setTimeout(everyMs, undefined, { signal: this.#stop.signal })
     }
   }
 

@@ -102,7 +102,8 @@ const pingPod = async (
 
 const listening = async (echo: ChildProcess): Promise<void> => {
   if (echo.stdout === null) throw new Error('the echo server has no stdout')
-  await once(echo.stdout, 'data')
+  const words: unknown[] = await Promise.race([once(echo.stdout, 'data'), once(echo, 'exit')])
+  if (echo.exitCode !== null) throw new Error(`the echo server ended: ${words.join(' ')}`)
 }
 
 const microsOf = (lines: readonly string[], address: string): readonly number[] => {
