@@ -2,7 +2,7 @@
 
 import type { Cidr } from './ip.ts'
 import type { Millis, NicId, OperationId, PoolName, ReplyId, SandboxKey } from './names.ts'
-import type { BlockRequest, HostFailure, NicRequest } from './ports.ts'
+import type { BlockRequest, NicRequest } from './ports.ts'
 import type { AddRequest, Sandbox } from './state.ts'
 import type { HostWiring, PodWiring } from './wiring.ts'
 
@@ -38,7 +38,6 @@ export type Answer =
   | { readonly kind: 'added'; readonly sandbox: Sandbox; readonly wiring: PodWiring }
   | { readonly kind: 'addFailed'; readonly request: AddRequest; readonly reason: Reason }
   | { readonly kind: 'deleted' }
-  | { readonly kind: 'delFailed'; readonly failure: HostFailure }
 
 /** Why an ADD got no address: a word for metrics and one sentence for the user. */
 export type Reason = {

@@ -188,6 +188,8 @@ export type HostReport = {
   readonly wiredSlots: readonly number[]
   /** Ifindexes of existing pod links of ours (link group), desired or not. */
   readonly podLinks: ReadonlySet<number>
+  /** Pod links of ours that belong to no pod we know, with the addresses routed to them. */
+  readonly strays: readonly { readonly link: number; readonly ips: readonly Ip[] }[]
   /** Sandboxes whose network namespace path no longer leads to a namespace. */
   readonly goneNamespaces: ReadonlySet<SandboxKey>
   /** What somebody else had removed or changed and was put back, as text for the log. */

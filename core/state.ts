@@ -38,13 +38,16 @@ export type State = {
   readonly operations: ReadonlyMap<OperationId, Operation>
   readonly cloud: CloudView
   readonly host: HostView
-  /** Since when each pool has had more addresses than it wants; absent while it has not. */
-  readonly surplusSince: ReadonlyMap<PoolName, Millis>
+  /** Pools that have more addresses than they want; absent while they have not. */
+  readonly surpluses: ReadonlyMap<PoolName, Surplus>
   /** What went wrong last, by subject; shown to the user, never decided on. */
   readonly problems: ReadonlyMap<string, Problem>
   /** What we returned or deleted lately: a stale description must not bring it back. */
   readonly tombstones: ReadonlyMap<Cidr | NicId, Millis>
 }
+
+/** A surplus that lasts: `least` is the smallest it has been since it began, in addresses. */
+export type Surplus = { readonly since: Millis; readonly least: number }
 
 /** Targets of one pool, counted in addresses per family. Undefined means not set; 0 means none. */
 export type PoolTargets = {
@@ -96,6 +99,8 @@ export type Nic = {
   readonly primaryAddresses: readonly Ip[]
   readonly gateways: readonly Ip[]
   readonly phase: NicPhase
+  /** The cloud deletes it with the instance. */
+  readonly isProtected: boolean
   /** Undefined until the kernel shows it. */
   readonly device: Device | undefined
   readonly blocks: ReadonlyMap<Cidr, Block>
@@ -125,6 +130,8 @@ export type NicPhase =
 
 export type Block = {
   readonly cidr: Cidr
+  /** When we learnt of it; a description that is older may rightly lack it. */
+  readonly lentAt: Millis
   readonly phase:
     | { readonly kind: 'held'; readonly settledAt: Millis }
     /** Nothing is assigned from it; it is being given back. */
@@ -135,12 +142,20 @@ export type Block = {
   readonly missingSince: Millis | undefined
 }
 
-export type Use =
+export type Use = { readonly block: Cidr } & (
   | { readonly kind: 'assigned'; readonly sandbox: SandboxKey }
-  /** `link` is the pod link that must be gone first; undefined once it is. */
-  | { readonly kind: 'cooling'; readonly until: Millis; readonly link: number | undefined }
-  /** Used before and free again. Reported as warm once `since` is reached. */
-  | { readonly kind: 'warm'; readonly since: Millis }
+  /**
+   * Warm again once `until` has passed and the pod link `link` is gone (then undefined). It keeps
+   * this kind until it is assigned again, so that the oldest released address is known.
+   */
+  | {
+      readonly kind: 'cooling'
+      readonly until: Millis
+      readonly link: number | undefined
+      /** The link belongs to a pod we do not know; it is left alone and not remembered on disk. */
+      readonly isStray: boolean
+    }
+)
 
 /** A NIC that was decided on; saved before the cloud is asked. */
 export type NicIntent = {
@@ -165,14 +180,16 @@ export type Sandbox = {
   readonly pool: PoolName
   readonly nic: NicId
   readonly slot: number
-  readonly ips: readonly Ip[]
+  /** One per family, in the order of the result. */
+  readonly addresses: readonly { readonly ip: Ip; readonly block: Cidr }[]
   readonly mtu: number
   readonly hostIfindex: number
   readonly createdAt: Millis
   readonly phase:
     | { readonly kind: 'wiring' }
     | { readonly kind: 'wired' }
-    | { readonly kind: 'failed'; readonly failure: HostFailure }
+    /** Its namespace and its link are gone without a DEL: it is released as if one had come. */
+    | { readonly kind: 'gone' }
     | { readonly kind: 'unwiring' }
 }
 
@@ -197,6 +214,8 @@ export type PendingAdd = {
   readonly request: AddRequest
   readonly arrivedAt: Millis
   readonly deadline: Millis
+  /** Why the host could not wire the pod; undefined while it waits or is being wired. */
+  readonly failure: HostFailure | undefined
 }
 
 export type PendingDel = {
@@ -204,6 +223,8 @@ export type PendingDel = {
   readonly key: SandboxKey
   readonly network: string
   readonly arrivedAt: Millis
+  /** When the runtime asked: an attachment that is newer survives. */
+  readonly askedAt: Millis
 }
 
 export type SubnetHealth = {
@@ -217,6 +238,8 @@ export type SubnetHealth = {
 }
 
 export type CloudView = {
+  /** False until the instance was described in this life of the process. */
+  readonly isDescribed: boolean
   /** When the last observation that arrived was asked for; undefined before the first. */
   readonly observedAt: Millis | undefined
   /** An observation asked for at or after this time is needed. */
@@ -234,7 +257,6 @@ export type HostView = {
   /** Slots whose tables and rules are in place, as last reported. */
   readonly wiredSlots: readonly number[]
   readonly devices: readonly Device[]
-  readonly isBusy: boolean
 }
 
 export type Problem = {

@@ -1,6 +1,9 @@
-// Placeholder types; the diff follows.
-import type { Cidr, Ip } from './ip.ts'
+// What the kernel should hold, as values: from pods and NICs to routes, rules, neighbours and map
+// elements, and the pure difference between that and what a look at the kernel found.
+
+import { type Cidr, type Family, familyOf, hostCidr, type Ip, parseCidr } from './ip.ts'
 import type { Mac, SandboxKey } from './names.ts'
+import type { Device } from './ports.ts'
 
 /** Everything the kernel needs to connect one pod; complete in itself, so DEL needs no lookup. */
 export type PodWiring = {
@@ -19,11 +22,10 @@ export type PodWiring = {
   readonly podMac: Mac
 }
 
-/** One NIC as the host should have it. */
+/** One NIC as the host should have it. The host finds its device by MAC, never by name. */
 export type NicWiring = {
   /** 1 is the primary NIC; the NIC's table is 200 + slot, its mark slot << 24. */
   readonly slot: number
-  readonly ifindex: number
   readonly mac: Mac
   readonly isPrimary: boolean
   readonly primaryAddresses: readonly Ip[]
@@ -34,9 +36,196 @@ export type NicWiring = {
 export type HostWiring = {
   readonly nics: readonly NicWiring[]
   readonly pods: readonly PodWiring[]
+  /** Pod links of ours that must go: their pods were deleted. Other unknown ones are left alone. */
+  readonly leavingLinks: readonly number[]
   readonly nat: {
     readonly isEnabled: boolean
     /** Destinations reached with the pod's own address: the VPC and the user's exclusions. */
     readonly insideCidrs: readonly Cidr[]
   }
 }
+
+/** A NIC whose device the kernel shows. */
+export type PresentNic = NicWiring & { readonly device: Device }
+
+export type RouteSpec = {
+  readonly table: number
+  readonly destination: Cidr
+  readonly device: number
+  readonly gateway: Ip | undefined
+  /** Address the node itself uses towards it; undefined leaves the choice to the kernel. */
+  readonly source: Ip | undefined
+}
+
+export type RuleSpec = {
+  readonly family: Family
+  readonly priority: number
+  readonly table: number
+  /** Matches packets with this mark under markMask; undefined matches all. */
+  readonly mark: number | undefined
+}
+
+export type NeighbourSpec = { readonly device: number; readonly ip: Ip; readonly mac: Mac }
+
+/** May send from `ip` on `device`, through the NIC in `slot`. */
+export type ElementSpec = { readonly device: number; readonly ip: Ip; readonly slot: number }
+
+export type AddressSpec = { readonly device: number; readonly ip: Ip }
+
+export type HostObjects = {
+  readonly routes: readonly RouteSpec[]
+  readonly rules: readonly RuleSpec[]
+  readonly neighbours: readonly NeighbourSpec[]
+  readonly elements: readonly ElementSpec[]
+  readonly addresses: readonly AddressSpec[]
+}
+
+/** Table of all local pods; it has no default, so that others fall through to the next rule. */
+export const podTable = 200
+
+/** Rules in front of main (32766): local pods, then one per NIC. */
+export const rulePriority = { pods: 512, nics: 1024 } as const
+
+/**
+ * Bits 24 to 30 of packet and connection marks: kube-proxy uses 0x4000 and 0x8000, the AWS VPC CNI
+ * 0x80, Tailscale 0xff0000.
+ */
+export const markMask = 0x7f00_0000
+
+/** Slots that fit the mark. */
+export const slotsMax = 127
+
+export const nicTable = (slot: number): number => podTable + slot
+export const nicMark = (slot: number): number => slot * 2 ** 24
+
+/** Every object the wiring wants; NICs without a device are not part of it yet. */
+export const desiredObjects = (
+  nics: readonly PresentNic[],
+  pods: readonly PodWiring[],
+): HostObjects => {
+  const sources = nics.find(nic => nic.isPrimary)?.primaryAddresses ?? []
+  const families = new Set(nics.flatMap(nic => nic.gateways.map(familyOf)))
+  const perPod = pods.map(pod => podObjects(pod, sources))
+  const routes = [...perPod.flatMap(({ routes }) => routes), ...nics.flatMap(nicRoutes)]
+  const rules = [...families].flatMap(family => [
+    { family, priority: rulePriority.pods, table: podTable, mark: undefined },
+    ...nics.map(({ slot }) => ({
+      family,
+      priority: rulePriority.nics,
+      table: nicTable(slot),
+      mark: nicMark(slot),
+    })),
+  ])
+  return {
+    routes,
+    rules,
+    neighbours: perPod.flatMap(({ neighbours }) => neighbours),
+    elements: perPod.flatMap(({ elements }) => elements),
+    addresses: nics.filter(nic => !nic.isPrimary).flatMap(nicAddresses),
+  }
+}
+
+/** The host's objects of one pod. `sources` are the node's own addresses, for its own packets. */
+export const podObjects = (pod: PodWiring, sources: readonly Ip[]): HostObjects => {
+  const device = pod.hostIfindex
+  return {
+    routes: pod.ips.map(ip => ({
+      table: podTable,
+      destination: hostCidr(ip),
+      device,
+      gateway: undefined,
+      source: sources.find(source => familyOf(source) === familyOf(ip)),
+    })),
+    rules: [],
+    neighbours: pod.ips.map(ip => ({ device, ip, mac: pod.podMac })),
+    elements: pod.ips.map(ip => ({ device, ip, slot: pod.slot })),
+    addresses: [],
+  }
+}
+
+const everywhere = (family: Family): Cidr => parseCidr(family === 4 ? '0.0.0.0/0' : '::/0') as Cidr
+
+// The link route comes first: the kernel refuses a gateway that it cannot reach.
+const nicRoutes = (nic: PresentNic): readonly RouteSpec[] =>
+  nic.gateways.flatMap(gateway => {
+    const common = { table: nicTable(nic.slot), device: nic.device.ifindex, source: undefined }
+    return [
+      { ...common, destination: hostCidr(gateway), gateway: undefined },
+      { ...common, destination: everywhere(familyOf(gateway)), gateway },
+    ]
+  })
+
+// A secondary NIC carries its own address, so that neighbour requests it sends name an address the
+// cloud knows to be its own.
+const nicAddresses = (nic: PresentNic): readonly AddressSpec[] =>
+  nic.primaryAddresses.map(ip => ({ device: nic.device.ifindex, ip }))
+
+export type HostDiff = { readonly missing: HostObjects; readonly excess: HostObjects }
+
+/**
+ * What is to be added and removed. `observed` holds only objects of ours; excess on a device for
+ * which `isForeign` is true stays, as do neighbours and addresses: only the missing ones matter.
+ */
+export const diffObjects = (
+  observed: HostObjects,
+  desired: HostObjects,
+  isForeign: (device: number) => boolean,
+): HostDiff => {
+  const isOurs = <Spec extends { readonly device: number }>(spec: Spec): boolean =>
+    !isForeign(spec.device)
+  return {
+    missing: {
+      routes: lacking(desired.routes, observed.routes, routeText),
+      rules: lacking(desired.rules, observed.rules, ruleText),
+      neighbours: lacking(desired.neighbours, observed.neighbours, neighbourText),
+      elements: lacking(desired.elements, observed.elements, elementText),
+      addresses: lacking(desired.addresses, observed.addresses, addressText),
+    },
+    excess: {
+      routes: lacking(observed.routes, desired.routes, routeText).filter(isOurs),
+      rules: lacking(observed.rules, desired.rules, ruleText),
+      neighbours: [],
+      elements: lacking(observed.elements, desired.elements, elementText).filter(isOurs),
+      addresses: [],
+    },
+  }
+}
+
+const lacking = <Spec>(
+  wanted: readonly Spec[],
+  held: readonly Spec[],
+  text: (spec: Spec) => string,
+): readonly Spec[] => {
+  const texts = new Set(held.map(text))
+  return wanted.filter(spec => !texts.has(text(spec)))
+}
+
+/** Objects as readable text; equal text means equal object. */
+export const routeText = (route: RouteSpec): string => {
+  const via = route.gateway === undefined ? '' : ` via ${route.gateway}`
+  const source = route.source === undefined ? '' : ` src ${route.source}`
+  return `route ${route.destination}${via} dev ${route.device} table ${route.table}${source}`
+}
+
+export const ruleText = (rule: RuleSpec): string => {
+  const mark = rule.mark === undefined ? '' : ` fwmark 0x${rule.mark.toString(16)}`
+  return `rule ${rule.priority}: inet${rule.family}${mark} lookup ${rule.table}`
+}
+
+export const neighbourText = ({ device, ip, mac }: NeighbourSpec): string =>
+  `neighbour ${ip} dev ${device} lladdr ${mac}`
+
+export const elementText = ({ device, ip, slot }: ElementSpec): string =>
+  `pod ${ip} on ${device} through slot ${slot}`
+
+export const addressText = ({ device, ip }: AddressSpec): string => `address ${ip} dev ${device}`
+
+/** All objects as lines, for logs and tests. */
+export const render = (objects: HostObjects): string =>
+  [
+    ...objects.rules.map(ruleText),
+    ...objects.addresses.map(addressText),
+    ...objects.routes.map(routeText),
+    ...objects.neighbours.map(neighbourText),
+    ...objects.elements.map(elementText),
+  ].join('\n')

@@ -1,0 +1,273 @@
+// The only way state changes: one event, one new state. No decisions are taken here; what an event
+// means for pods is below, what it means for the cloud's things is in outcomes.ts and observe.ts.
+
+import type { Action } from './action.ts'
+import { callClassOf, spend } from './budget.ts'
+import type { Event } from './event.ts'
+import { without, withNic } from './change.ts'
+import { type Cidr, contains, type Ip } from './ip.ts'
+import { after, type Millis, type PoolName, type SandboxKey } from './names.ts'
+import { nicAction } from './nics.ts'
+import { applyResult } from './outcomes.ts'
+import { surplusOf } from './pool.ts'
+import type { HostReport } from './ports.ts'
+import { noteProblem } from './problems.ts'
+import type { Nic, Sandbox, State, Surplus, Use } from './state.ts'
+
+export const apply = (state: State, event: Event): State =>
+  noteSurpluses(applyEvent(state, event), event.at)
+
+const applyEvent = (state: State, event: Event): State => {
+  switch (event.kind) {
+    case 'started':
+      return applyStarted(state, event.action, event.at)
+    case 'finished':
+      return applyResult(state, event)
+    case 'addRequested': {
+      const add = {
+        reply: event.reply,
+        request: event.request,
+        arrivedAt: event.at,
+        deadline: event.deadline,
+        failure: undefined,
+      }
+      return { ...state, adds: new Map(state.adds).set(event.reply, add) }
+    }
+    case 'addAborted':
+      return { ...state, adds: without(state.adds, event.reply) }
+    case 'delRequested': {
+      const del = {
+        reply: event.reply,
+        key: event.key,
+        network: event.network,
+        arrivedAt: event.at,
+        askedAt: event.queuedAt ?? event.at,
+      }
+      return { ...state, dels: new Map(state.dels).set(event.reply, del) }
+    }
+    case 'podWired':
+      return applyPodWired(state, event)
+    case 'podUnwired':
+      return applyPodUnwired(state, event)
+    case 'linkDeleted':
+      return releaseLinks(state, link => link === event.ifindex)
+    case 'hostReconciled':
+      return applyHostReport(state, event.report, event.at)
+    case 'configured':
+      return { ...state, config: event.config }
+  }
+}
+
+const applyStarted = (state: State, action: Action, at: Millis): State => {
+  switch (action.kind) {
+    case 'reply':
+      return {
+        ...state,
+        adds: without(state.adds, action.to),
+        dels: without(state.dels, action.to),
+      }
+    case 'wirePod':
+      return assign(state, action.sandbox)
+    case 'unwirePod':
+      return startUnwiring(state, action.key, at)
+    case 'reconcileHost':
+      return { ...state, host: { ...state.host, reconciledAt: at } }
+    case 'describeNode':
+    case 'observeCloud':
+    case 'createNic':
+    case 'attachNic':
+    case 'detachNic':
+    case 'deleteNic':
+    case 'lendBlocks':
+    case 'returnBlocks': {
+      const call = { class: callClassOf(action.kind), now: at }
+      const begun: State = {
+        ...state,
+        serial: state.serial + 1,
+        budget: spend(state.budget, state.config.rates, call),
+        operations: new Map(state.operations).set(action.id, { action, startedAt: at }),
+      }
+      return nicAction(begun, action, at)
+    }
+  }
+}
+
+const assign = (state: State, sandbox: Sandbox): State => {
+  const nic = state.nics.get(sandbox.nic)
+  if (nic === undefined) return state
+  const uses = new Map(nic.uses)
+  for (const { ip, block } of sandbox.addresses) {
+    uses.set(ip, { kind: 'assigned', sandbox: sandbox.key, block })
+  }
+  return {
+    ...withNic(state, { ...nic, uses }),
+    serial: state.serial + 1,
+    sandboxes: new Map(state.sandboxes).set(sandbox.key, sandbox),
+  }
+}
+
+// From here on the address cools, whether or not the unwiring then succeeds: what is left of the
+// pod's wiring is found and removed by the reconciler, and its link must be gone first.
+const startUnwiring = (state: State, key: SandboxKey, at: Millis): State => {
+  const sandbox = state.sandboxes.get(key)
+  if (sandbox === undefined) return state
+  const phase = { kind: 'unwiring' } as const
+  return {
+    ...cool(state, sandbox, at),
+    sandboxes: new Map(state.sandboxes).set(key, { ...sandbox, phase }),
+  }
+}
+
+const cool = (state: State, sandbox: Sandbox, at: Millis): State => {
+  const nic = state.nics.get(sandbox.nic)
+  if (nic === undefined) return state
+  const uses = new Map(nic.uses)
+  const until = after(at, state.config.coolingMs)
+  for (const { ip, block } of sandbox.addresses) {
+    uses.set(ip, { kind: 'cooling', until, link: sandbox.hostIfindex, isStray: false, block })
+  }
+  return withNic(state, { ...nic, uses })
+}
+
+const applyPodWired = (state: State, event: Event & { readonly kind: 'podWired' }): State => {
+  const sandbox = state.sandboxes.get(event.key)
+  if (sandbox === undefined) return state
+  if (event.outcome.kind === 'ok') {
+    const phase = { kind: 'wired' } as const
+    const sandboxes = new Map(state.sandboxes).set(event.key, { ...sandbox, phase })
+    return { ...state, sandboxes }
+  }
+  const { failure } = event.outcome
+  const adds = new Map(state.adds)
+  for (const add of adds.values()) {
+    if (add.request.key === event.key) adds.set(add.reply, { ...add, failure })
+  }
+  // The host undid its own half-done work, but only a look at the kernel proves the link gone.
+  const cooled = cool(state, sandbox, event.at)
+  const undone = { ...cooled, adds, sandboxes: without(state.sandboxes, event.key) }
+  return wantReconcile(undone, event.at)
+}
+
+const applyPodUnwired = (state: State, event: Event & { readonly kind: 'podUnwired' }): State => {
+  const removed = { ...state, sandboxes: without(state.sandboxes, event.key) }
+  if (event.outcome.kind === 'ok') return removed
+  const text = `cannot unwire ${event.key}: ${event.outcome.failure.message}; it is tried again`
+  const noted = noteProblem(removed, `unwire ${event.key}`, { text, kind: 'host', at: event.at })
+  return wantReconcile(noted, event.at)
+}
+
+const wantReconcile = (state: State, at: Millis): State => ({
+  ...state,
+  host: { ...state.host, wantedAt: after(at, 1) },
+})
+
+const applyHostReport = (state: State, report: HostReport, at: Millis): State => {
+  const host = { ...state.host, wiredSlots: report.wiredSlots, devices: report.devices }
+  let next: State = { ...state, host }
+  for (const nic of state.nics.values()) {
+    const moved = withDevice(nic, report, at)
+    if (moved !== nic) next = withNic(next, moved)
+    // Its tables and rules are still to be made: look again at once.
+    if (moved.phase.kind === 'wiring' && nic.phase.kind !== 'wiring') next = wantReconcile(next, at)
+  }
+  next = quarantineStrays(markGone(next, report), report, at)
+  return releaseLinks(next, link => !report.podLinks.has(link))
+}
+
+const withDevice = (nic: Nic, report: HostReport, at: Millis): Nic => {
+  const device = report.devices.find(each => each.mac === nic.mac)
+  const { phase } = nic
+  switch (phase.kind) {
+    case 'created':
+    case 'leaving':
+    case 'lost':
+      return nic.device?.ifindex === device?.ifindex ? nic : { ...nic, device }
+    case 'attaching': {
+      if (device === undefined) return nic
+      const kind = report.wiredSlots.includes(nic.slot) ? 'ready' : 'wiring'
+      return { ...nic, device, phase: { kind, deviceIndex: phase.deviceIndex } }
+    }
+    case 'wiring':
+    case 'ready': {
+      const { deviceIndex } = phase
+      if (device === undefined) {
+        return { ...nic, device, phase: { kind: 'attaching', since: at, deviceIndex } }
+      }
+      const isWired = report.wiredSlots.includes(nic.slot)
+      const isSame = device.ifindex === nic.device?.ifindex && device.mtu === nic.device.mtu
+      if (isSame && isWired === (phase.kind === 'ready')) return nic
+      const kind = isWired && isSame ? 'ready' : 'wiring'
+      return { ...nic, device, phase: { kind, deviceIndex } }
+    }
+  }
+}
+
+// Both must be gone: a namespace path can vanish while the namespace lives on.
+const markGone = (state: State, report: HostReport): State => {
+  const gone = [...report.goneNamespaces]
+    .map(key => state.sandboxes.get(key))
+    .filter(sandbox => sandbox !== undefined)
+    .filter(({ phase, hostIfindex }) => phase.kind === 'wired' && !report.podLinks.has(hostIfindex))
+  if (gone.length === 0) return state
+  const sandboxes = new Map(state.sandboxes)
+  for (const sandbox of gone) sandboxes.set(sandbox.key, { ...sandbox, phase: { kind: 'gone' } })
+  return { ...state, sandboxes }
+}
+
+// A pod the ledger forgot (a corrupt file) still uses its address: it must not be given to another.
+const quarantineStrays = (state: State, report: HostReport, at: Millis): State => {
+  let next = state
+  for (const { link, ips } of report.strays) {
+    for (const ip of ips) {
+      const held = findAddress(next, ip)
+      const use = held?.nic.uses.get(ip)
+      if (held === undefined || use?.kind === 'assigned' || use?.link === link) continue
+      const until = after(at, state.config.coolingMs)
+      const { nic, block } = held
+      const uses = new Map(nic.uses).set(ip, { kind: 'cooling', until, link, isStray: true, block })
+      next = withNic(next, { ...nic, uses })
+      const text =
+        `${ip} is used by link ${link} of a pod this daemon does not know; the address rests ` +
+        'until the link is gone, delete the pod to get it back'
+      next = noteProblem(next, `stray ${ip}`, { text, kind: 'host', at })
+    }
+  }
+  return next
+}
+
+type Held = { readonly nic: Nic; readonly block: Cidr }
+
+const findAddress = (state: State, ip: Ip): Held | undefined => {
+  for (const nic of state.nics.values()) {
+    for (const block of nic.blocks.keys()) if (contains(block, ip)) return { nic, block }
+  }
+  return undefined
+}
+
+const releaseLinks = (state: State, isGone: (link: number) => boolean): State => {
+  let next = state
+  for (const nic of state.nics.values()) {
+    let uses: Map<Ip, Use> | undefined
+    for (const [ip, use] of nic.uses) {
+      if (use.kind !== 'cooling' || use.link === undefined || !isGone(use.link)) continue
+      uses ??= new Map(nic.uses)
+      uses.set(ip, { ...use, link: undefined })
+    }
+    if (uses !== undefined) next = withNic(next, { ...nic, uses })
+  }
+  return next
+}
+
+const noteSurpluses = (state: State, at: Millis): State => {
+  let surpluses: Map<PoolName, Surplus> | undefined
+  for (const pool of state.config.pools.keys()) {
+    const known = state.surpluses.get(pool)
+    const amounts = state.config.families.map(family => surplusOf(state, pool, { family, now: at }))
+    const amount = Math.min(...amounts)
+    if (amount > 0 === (known !== undefined) && !(amount < (known?.least ?? 0))) continue
+    surpluses ??= new Map(state.surpluses)
+    if (amount > 0) surpluses.set(pool, { since: known?.since ?? at, least: amount })
+    else surpluses.delete(pool)
+  }
+  return surpluses === undefined ? state : { ...state, surpluses }
+}

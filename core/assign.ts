@@ -1,0 +1,72 @@
+// Which addresses a new pod gets: all from one NIC, the fullest one and there from the fullest
+// block, so that others drain and can be returned; then the address that has rested longest.
+
+import { familyOf, type Cidr, type Family, type Ip } from './ip.ts'
+import type { Millis, PoolName } from './names.ts'
+import { countNic, isCooling, isServing, isSettled, usableAddresses } from './pool.ts'
+import type { Nic, State } from './state.ts'
+
+export type Choice = {
+  readonly nic: Nic
+  /** One address per configured family, in the configured order. */
+  readonly addresses: readonly { readonly ip: Ip; readonly block: Cidr }[]
+}
+
+/** Undefined when no NIC of the pool has a warm address of every family. */
+export const chooseAddresses = (state: State, pool: PoolName, now: Millis): Choice | undefined => {
+  const { families } = state.config
+  let best: { readonly nic: Nic; readonly assigned: number } | undefined
+  for (const nic of state.nics.values()) {
+    if (nic.pool !== pool || !isServing(nic)) continue
+    const counts = families.map(family => countNic(nic, family, now))
+    if (!counts.every(each => each.warm > 0)) continue
+    const assigned = counts.reduce((sum, each) => sum + each.assigned, 0)
+    if (best === undefined || isFuller({ nic, assigned }, best)) best = { nic, assigned }
+  }
+  if (best === undefined) return undefined
+  const { nic } = best
+  const addresses = families.map(family => chooseOn(nic, family, now))
+  return { nic, addresses: addresses.filter(address => address !== undefined) }
+}
+
+const isFuller = (
+  a: { readonly nic: Nic; readonly assigned: number },
+  b: { readonly nic: Nic; readonly assigned: number },
+): boolean => (a.assigned === b.assigned ? a.nic.slot < b.nic.slot : a.assigned > b.assigned)
+
+type Candidate = {
+  readonly ip: Ip
+  readonly block: Cidr
+  readonly taken: number
+  /** End of its last rest; −1 when it was never used. */
+  readonly restedSince: number
+}
+
+const chooseOn = (nic: Nic, family: Family, now: Millis): Candidate | undefined => {
+  const taken = takenPerBlock(nic)
+  let best: Candidate | undefined
+  for (const block of nic.blocks.values()) {
+    if (familyOf(block.cidr) !== family || !isSettled(block, now)) continue
+    const used = taken.get(block.cidr) ?? 0
+    for (const ip of usableAddresses(block)) {
+      const use = nic.uses.get(ip)
+      if (use?.kind === 'assigned' || (use?.kind === 'cooling' && isCooling(use, now))) continue
+      const candidate = { ip, block: block.cidr, taken: used, restedSince: use?.until ?? -1 }
+      if (best === undefined || isBetter(candidate, best)) best = candidate
+    }
+  }
+  return best
+}
+
+const isBetter = (a: Candidate, b: Candidate): boolean => {
+  if (a.taken !== b.taken) return a.taken > b.taken
+  return a.restedSince < b.restedSince
+}
+
+const takenPerBlock = (nic: Nic): ReadonlyMap<Cidr, number> => {
+  const taken = new Map<Cidr, number>()
+  for (const use of nic.uses.values()) {
+    if (use.kind === 'assigned') taken.set(use.block, (taken.get(use.block) ?? 0) + 1)
+  }
+  return taken
+}

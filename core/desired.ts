@@ -1,0 +1,71 @@
+// From the state to the wiring it wants: the whole host at once, and one pod by itself.
+
+import { bytesOf, familyOf, type Ip } from './ip.ts'
+import { mac, type Mac, type SandboxKey } from './names.ts'
+import type { Nic, Sandbox, State, Use } from './state.ts'
+import type { HostWiring, NicWiring, PodWiring } from './wiring.ts'
+
+/** All host ends share it: each link has one neighbour, which knows it by a permanent entry. */
+const hostMac = mac('0a:58:a9:fe:01:01')
+
+/** A pod keeps its wiring while the daemon knows it, also when its NIC or block is lost. */
+export const desiredHost = (state: State): HostWiring => ({
+  nics: [...state.nics.values()].flatMap(nic => nicWiring(nic) ?? []),
+  pods: [...state.sandboxes.values()].filter(({ phase }) => phase.kind === 'wired').map(podWiring),
+  nat: {
+    isEnabled: state.config.nat.isEnabled,
+    insideCidrs: [...(state.node?.vpc ?? []), ...state.config.nat.exclusions],
+  },
+})
+
+const leavingLink = (use: Use): readonly number[] =>
+  use.kind === 'cooling' && use.link !== undefined && !use.isStray ? [use.link] : []
+
+// Also before its device has appeared: the host looks for it by MAC, and after a restart the tables
+// that are already there stay.
+const nicWiring = (nic: Nic): NicWiring | undefined => {
+  const { kind } = nic.phase
+  const isHere = kind === 'attaching' || kind === 'wiring' || kind === 'ready'
+  if (!isHere || !nic.isManaged) return undefined
+  const { slot, mac, isPrimary, primaryAddresses, gateways } = nic
+  return { slot, mac, isPrimary, primaryAddresses, gateways }
+}
+
+export const podWiring = (sandbox: Sandbox): PodWiring => {
+  const ips = sandbox.addresses.map(({ ip }) => ip)
+  return {
+    sandbox: sandbox.key,
+    netns: sandbox.netns,
+    ifName: sandbox.ifName,
+    slot: sandbox.slot,
+    ips,
+    mtu: sandbox.mtu,
+    hostIfindex: sandbox.hostIfindex,
+    hostName: hostNameOf(sandbox.key),
+    hostMac,
+    podMac: podMacOf(ips, sandbox.key),
+  }
+}
+
+/** Name of the host end: found from the attachment alone, so that DEL and CHECK need no state. */
+export const hostNameOf = (key: SandboxKey): string =>
+  `ewy${hash(key).toString(16).padStart(12, '0')}`
+
+// Locally administered, and the same for the same address: neighbours keep their entries.
+const podMacOf = (ips: readonly Ip[], key: SandboxKey): Mac => {
+  const v4 = ips.find(ip => familyOf(ip) === 4)
+  const low =
+    v4 === undefined
+      ? [24, 16, 8, 0].map(shift => Number((hash(key) >> BigInt(shift)) & 0xffn))
+      : [...bytesOf(v4)]
+  return mac(['0a', '58', ...low.map(byte => byte.toString(16).padStart(2, '0'))].join(':'))
+}
+
+// FNV-1a, 64 bits, of which 48 are used: names for some hundred links, no secret.
+const hash = (text: string): bigint => {
+  let value = 0xcbf2_9ce4_8422_2325n
+  for (let i = 0; i < text.length; i++) {
+    value = BigInt.asUintN(64, (value ^ BigInt(text.charCodeAt(i))) * 0x100_0000_01b3n)
+  }
+  return value >> 16n
+}

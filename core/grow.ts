@@ -1,0 +1,144 @@
+// Lending more when a pool is short: first on NICs that have room, then on a new NIC. Subnets that
+// are exhausted are passed over; where no /28 can be had, single addresses are taken.
+
+import type { Priority } from './action.ts'
+import { healthOf } from './change.ts'
+import { act, isAffordable, isDue, nextOperation, type Draft } from './draft.ts'
+import { familyOf, type Family } from './ip.ts'
+import { type PoolName, token } from './names.ts'
+import { isBusy } from './nics.ts'
+import { countWaiting, deficitOf, inFlight, requestedSize } from './pool.ts'
+import type { BlockRequest, NodeFacts } from './ports.ts'
+import type { Nic, NicIntent, State } from './state.ts'
+
+/** New NICs asked for at the same time; each brings a full NIC's worth of addresses. */
+const intentsMax = 2
+
+export const planGrowth = (draft: Draft): void => {
+  const { node, cloud, config } = draft.state
+  // Before the first observation of this life nobody knows what is already there.
+  if (node === undefined || cloud.observedAt === undefined) return
+  retryIntents(draft)
+  for (const pool of config.pools.keys()) {
+    for (const family of config.families) growPool(draft, { pool, family, node })
+  }
+}
+
+type Growth = { readonly pool: PoolName; readonly family: Family; readonly node: NodeFacts }
+
+const growPool = (draft: Draft, growth: Growth): void => {
+  const { pool, family, node } = growth
+  const missing = (): number => deficitOf(draft.state, pool, { family, now: draft.now })
+  const priority = priorityOf(draft.state, pool)
+  for (const nic of [...draft.state.nics.values()].sort((a, b) => a.slot - b.slot)) {
+    if (!(missing() > 0)) return
+    if (nic.pool !== pool || !canLend(draft, nic)) continue
+    const room = node.limits.blocksPerNicMax[family] - blockCount(nic, family)
+    const blocks = requestFor(draft, { family, missing: missing(), room, subnet: nic.subnet })
+    if (blocks === undefined || !isAffordable(draft, 'lendBlocks', priority)) continue
+    act(draft, { kind: 'lendBlocks', id: nextOperation(draft), priority, nic: nic.id, blocks })
+  }
+  while (missing() > 0 && addNic(draft, growth, priority)) continue
+}
+
+const priorityOf = (state: State, pool: PoolName): Priority =>
+  countWaiting(state, pool) > 0 ? 'blocking' : 'prewarming'
+
+const canLend = (draft: Draft, nic: Nic): boolean => {
+  const isHere =
+    nic.phase.kind === 'ready' || nic.phase.kind === 'wiring' || nic.phase.kind === 'attaching'
+  if (!isHere || !nic.isManaged || nic.missingSince !== undefined) return false
+  if (nic.unsureSince !== undefined || isBusy(draft.state, nic.id)) return false
+  return isDue(draft, nic.retryAt)
+}
+
+const blockCount = (nic: Nic, family: Family): number =>
+  [...nic.blocks.keys()].filter(cidr => familyOf(cidr) === family).length
+
+type Need = {
+  readonly family: Family
+  readonly missing: number
+  readonly room: number
+  readonly subnet: Nic['subnet']
+}
+
+// Undefined when the subnet or the NIC has nothing to give.
+const requestFor = (draft: Draft, need: Need): BlockRequest | undefined => {
+  const health = healthOf(draft.state, need.subnet)
+  if (!(need.room > 0) || !isDue(draft, health.exhaustedUntil)) return undefined
+  const length = blockLength(draft, need)
+  if (length === undefined) return undefined
+  const size = requestedSize({ family: need.family, length, count: 1 })
+  // A block that would lift the pool over its maximum is too large; the deficit is clamped to it.
+  const count = Math.min(need.room, Math.ceil(need.missing / size))
+  return { family: need.family, length, count }
+}
+
+const blockLength = (draft: Draft, need: Need): number | undefined => {
+  const { config, node } = draft.state
+  if (need.family === 6) return 128
+  if (config.blockLength === 32 || node?.limits.prefixes !== true) return 32
+  const { fragmentedUntil } = healthOf(draft.state, need.subnet)
+  return fragmentedUntil <= draft.now ? 28 : 32
+}
+
+// True when a NIC was ordered, so that the caller looks again at what is missing.
+const addNic = (draft: Draft, growth: Growth, priority: Priority): boolean => {
+  const { state } = draft
+  const { node, pool, family } = growth
+  if (state.intents.size >= intentsMax || !hasPlace(state, node)) return false
+  if (!isDue(draft, state.cloud.nicsLimitedUntil)) return false
+  if (!isAffordable(draft, 'createNic', priority)) return false
+  const missing = deficitOf(state, pool, { family, now: draft.now })
+  const room = node.limits.blocksPerNicMax[family]
+  for (const subnet of subnetsByRoom(state, node)) {
+    const blocks = requestFor(draft, { family, missing, room, subnet })
+    if (blocks === undefined) continue
+    const request = {
+      token: token(`ew-${state.epoch}-${state.serial + 1}`),
+      subnet,
+      securityGroups: node.securityGroups,
+      blocks,
+    }
+    act(draft, { kind: 'createNic', id: nextOperation(draft), priority, pool, request })
+    return true
+  }
+  return false
+}
+
+/** True when the instance can take one more NIC, counting those that are on their way. */
+export const hasPlace = (state: State, node: NodeFacts): boolean => {
+  const nicsMax = Math.min(node.limits.nicsMax, state.config.nicsMax ?? Infinity)
+  return state.nics.size + state.intents.size < nicsMax
+}
+
+// Roomiest first, as the cloud last counted; the provider's order decides between equals.
+const subnetsByRoom = (state: State, node: NodeFacts): readonly Nic['subnet'][] => {
+  const room = new Map(
+    node.subnets.map(({ id, available }) => [
+      id,
+      healthOf(state, id).subnet?.available ?? available,
+    ]),
+  )
+  return [...room].sort(([, a], [, b]) => b - a).map(([id]) => id)
+}
+
+// A creation whose fate was uncertain is asked for again with its own token.
+const retryIntents = (draft: Draft): void => {
+  for (const intent of draft.state.intents.values()) {
+    const priority = priorityOf(draft.state, intent.pool)
+    if (isCreating(draft.state, intent) || intent.unsureSince !== undefined) continue
+    if (!isDue(draft, intent.retryAt) || !isAffordable(draft, 'createNic', priority)) continue
+    const { token: known, subnet, securityGroups, blocks, pool } = intent
+    const request = { token: known, subnet, securityGroups, blocks }
+    act(draft, { kind: 'createNic', id: nextOperation(draft), priority, pool, request })
+  }
+}
+
+const isCreating = (state: State, intent: NicIntent): boolean =>
+  [...state.operations.values()].some(
+    ({ action }) => action.kind === 'createNic' && action.request.token === intent.token,
+  )
+
+/** Addresses on their way to a pool; exported for status. */
+export const comingAddresses = inFlight

@@ -1,0 +1,133 @@
+// How NICs come into the state and what begins to be true of them when a call is sent.
+
+import type { CloudAction } from './action.ts'
+import { changeNic, without, withNic } from './change.ts'
+import { after, defaultPool, type Millis, millis, type NicId, type PoolName } from './names.ts'
+import type { CloudNic } from './ports.ts'
+import type { Block, Nic, NicPhase, State } from './state.ts'
+
+/** What is remembered when a call about a NIC is sent, before it is known to have worked. */
+export const nicAction = (state: State, action: CloudAction, at: Millis): State => {
+  switch (action.kind) {
+    case 'createNic': {
+      const { request, pool } = action
+      const known = state.intents.get(request.token)
+      const intent = {
+        ...request,
+        pool,
+        retryAt: known?.retryAt ?? millis(0),
+        attempts: known?.attempts ?? 0,
+        unsureSince: undefined,
+      }
+      return { ...state, intents: new Map(state.intents).set(request.token, intent) }
+    }
+    case 'attachNic': {
+      const { deviceIndex } = action
+      return changeNic(state, action.nic, nic =>
+        // Attaching again only protects a NIC that already is attached.
+        nic.phase.kind === 'created'
+          ? { ...nic, phase: { kind: 'attaching', since: at, deviceIndex } }
+          : nic,
+      )
+    }
+    case 'detachNic':
+      return changeNic(state, action.nic, nic =>
+        nic.phase.kind === 'leaving'
+          ? nic
+          : { ...nic, phase: { kind: 'leaving', isDetached: false, since: at } },
+      )
+    case 'deleteNic':
+      return changeNic(state, action.nic, nic => ({
+        ...nic,
+        phase: { kind: 'leaving', isDetached: true, since: at },
+      }))
+    case 'returnBlocks': {
+      const returning = new Set(action.blocks)
+      return changeNic(state, action.nic, nic => ({
+        ...nic,
+        blocks: new Map(
+          [...nic.blocks].map(([cidr, block]) => [
+            cidr,
+            returning.has(cidr) ? { ...block, phase: { kind: 'returning' } } : block,
+          ]),
+        ),
+      }))
+    }
+    case 'lendBlocks':
+    case 'describeNode':
+    case 'observeCloud':
+      return state
+  }
+}
+
+/** Takes a NIC the cloud told us of into the state; ends the intent it came from. */
+export const adoptNic = (state: State, seen: CloudNic, at: Millis): State => {
+  const known = state.nics.get(seen.id)
+  const intent = seen.token === undefined ? undefined : state.intents.get(seen.token)
+  const nic = known ?? newNic(state, seen, { pool: intent?.pool ?? defaultPool, at })
+  const adopted = withNic(state, nic)
+  if (seen.token === undefined) return adopted
+  return { ...adopted, intents: without(adopted.intents, seen.token) }
+}
+
+/** A block as it is when we first learn of it. */
+export const newBlock = (state: State, cidr: Block['cidr'], at: Millis): Block => ({
+  cidr,
+  lentAt: at,
+  phase: { kind: 'held', settledAt: after(at, state.config.settleMs) },
+  missingSince: undefined,
+})
+
+const newNic = (
+  state: State,
+  seen: CloudNic,
+  origin: { readonly pool: PoolName; readonly at: Millis },
+): Nic => ({
+  id: seen.id,
+  mac: seen.mac,
+  slot: seen.isPrimary ? 1 : freeSlot(state),
+  pool: origin.pool,
+  subnet: seen.subnet,
+  isPrimary: seen.isPrimary,
+  // NICs that somebody else attached hold a place on the instance; they are not ours to use.
+  isManaged: seen.isManaged && (seen.isPrimary || seen.token !== undefined),
+  token: seen.token,
+  primaryAddresses: seen.primaryAddresses,
+  gateways: seen.gateways,
+  phase: phaseOf(seen, origin.at),
+  isProtected: seen.attachment.kind !== 'none' && seen.attachment.isProtected,
+  device: undefined,
+  blocks: new Map(seen.blocks.map(cidr => [cidr, newBlock(state, cidr, origin.at)])),
+  uses: new Map(),
+  retryAt: millis(0),
+  attempts: 0,
+  unsureSince: undefined,
+  missingSince: undefined,
+})
+
+const phaseOf = (seen: CloudNic, at: Millis): NicPhase => {
+  switch (seen.attachment.kind) {
+    case 'none':
+      return { kind: 'created', since: at }
+    case 'attaching':
+    case 'attached':
+      return { kind: 'attaching', since: at, deviceIndex: seen.attachment.deviceIndex }
+    case 'detaching':
+      return { kind: 'leaving', isDetached: false, since: at }
+  }
+}
+
+const freeSlot = (state: State): number => {
+  const used = new Set([...state.nics.values()].map(nic => nic.slot))
+  let slot = 2
+  while (used.has(slot)) slot++
+  return slot
+}
+
+/** True while a call about the NIC is under way. */
+export const isBusy = (state: State, nic: NicId): boolean => {
+  for (const { action } of state.operations.values()) {
+    if ('nic' in action && action.nic === nic) return true
+  }
+  return false
+}

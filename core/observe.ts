@@ -1,0 +1,224 @@
+// Merging what the cloud describes into what is remembered. The cloud is the truth, but its
+// descriptions lag: what we learnt or did less than `consistencyMs` before the description was
+// asked for is believed instead, and a thing must be missing twice before it counts as gone.
+
+import { dropBlocks, dropNic, healthOf, wantObservation, withNic } from './change.ts'
+import type { Cidr } from './ip.ts'
+import { after, type Millis, millis, type NicId } from './names.ts'
+import { adoptNic, newBlock } from './nics.ts'
+import type { CloudNic, CloudObservation } from './ports.ts'
+import { noteProblem } from './problems.ts'
+import type { Block, Nic, State } from './state.ts'
+
+type Context = { readonly at: Millis; readonly startedAt: Millis }
+
+export const applyObservation = (state: State, seen: CloudObservation, context: Context): State => {
+  const cloud = { ...state.cloud, observedAt: context.startedAt, retryAt: millis(0), attempts: 0 }
+  let next: State = noteSubnets({ ...state, cloud }, seen)
+  next = forgetTombstones(next, context)
+  const ids = new Set<NicId>()
+  for (const nic of seen.nics) {
+    ids.add(nic.id)
+    next = mergeNic(next, nic, context)
+  }
+  for (const nic of state.nics.values()) {
+    if (!ids.has(nic.id)) next = mergeMissingNic(next, nic, context)
+  }
+  return settleIntents(next, context)
+}
+
+const noteSubnets = (state: State, seen: CloudObservation): State => {
+  const subnets = new Map(state.subnets)
+  for (const subnet of seen.subnets) {
+    subnets.set(subnet.id, { ...healthOf(state, subnet.id), subnet })
+  }
+  return { ...state, subnets }
+}
+
+const forgetTombstones = (state: State, { startedAt }: Context): State => {
+  const spanMs = state.config.consistencyMs
+  const kept = [...state.tombstones].filter(([, at]) => startedAt < after(at, spanMs))
+  return kept.length === state.tombstones.size ? state : { ...state, tombstones: new Map(kept) }
+}
+
+const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
+  const known = state.nics.get(seen.id)
+  if (known === undefined) {
+    // A tombstone that is still kept outweighs this description.
+    return state.tombstones.has(seen.id) ? state : adoptNic(state, seen, context.at)
+  }
+  if (!isAttachedHere(known)) return withNic(state, mergeUnattached(known, seen))
+  if (seen.attachment.kind === 'none' || seen.attachment.kind === 'detaching') {
+    return mergeMissingNic(state, known, context)
+  }
+  const present: Nic = {
+    ...known,
+    missingSince: undefined,
+    isProtected: known.isProtected || seen.attachment.isProtected,
+    unsureSince: sureAgain(known.unsureSince, context),
+  }
+  return mergeBlocks(state, { nic: present, seen, context })
+}
+
+const isAttachedHere = (nic: Nic): boolean =>
+  nic.phase.kind === 'attaching' || nic.phase.kind === 'wiring' || nic.phase.kind === 'ready'
+
+const sureAgain = (since: Millis | undefined, { startedAt }: Context): Millis | undefined =>
+  since !== undefined && startedAt > since ? undefined : since
+
+const mergeUnattached = (nic: Nic, seen: CloudNic): Nic => {
+  const base: Nic = { ...nic, missingSince: undefined, unsureSince: undefined }
+  const { attachment } = seen
+  switch (nic.phase.kind) {
+    case 'created':
+      // An attach whose answer was lost.
+      return attachment.kind === 'attached' || attachment.kind === 'attaching'
+        ? {
+            ...base,
+            phase: {
+              kind: 'attaching',
+              since: nic.phase.since,
+              deviceIndex: attachment.deviceIndex,
+            },
+          }
+        : base
+    case 'leaving':
+      return attachment.kind === 'none'
+        ? { ...base, phase: { ...nic.phase, isDetached: true } }
+        : base
+    case 'lost':
+      // It came back, with the same addresses: pods that still use it are whole again.
+      return attachment.kind === 'attached'
+        ? {
+            ...base,
+            phase: {
+              kind: 'attaching',
+              since: nic.phase.since,
+              deviceIndex: attachment.deviceIndex,
+            },
+          }
+        : base
+    case 'attaching':
+    case 'wiring':
+    case 'ready':
+      return base
+  }
+}
+
+const mergeBlocks = (
+  state: State,
+  merge: { readonly nic: Nic; readonly seen: CloudNic; readonly context: Context },
+): State => {
+  const { seen, context } = merge
+  const present = new Set<Cidr>(seen.blocks)
+  const blocks = new Map<Cidr, Block>()
+  const gone: Cidr[] = []
+  let next = state
+  for (const block of merge.nic.blocks.values()) {
+    const merged = present.has(block.cidr)
+      ? presentBlock(block, context)
+      : missingBlock(state, block, { nic: merge.nic, context })
+    if (merged === undefined) gone.push(block.cidr)
+    else blocks.set(block.cidr, merged)
+    if (merged?.missingSince !== undefined && merged.phase.kind !== 'lost') {
+      next = wantObservation(next, after(merged.missingSince, state.config.consistencyMs))
+    }
+    if (merged?.phase.kind === 'lost' && block.phase.kind !== 'lost') {
+      next = noteLostBlock(next, { nic: merge.nic, cidr: block.cidr, at: context.at })
+    }
+  }
+  for (const cidr of seen.blocks) {
+    const isNew = !blocks.has(cidr) && !gone.includes(cidr) && !state.tombstones.has(cidr)
+    if (isNew) blocks.set(cidr, newBlock(state, cidr, context.at))
+  }
+  return withNic(next, dropBlocks({ ...merge.nic, blocks }, gone))
+}
+
+const presentBlock = (block: Block, context: Context): Block => {
+  if (block.phase.kind === 'lost') {
+    return { ...block, missingSince: undefined, phase: { kind: 'held', settledAt: context.at } }
+  }
+  return block.missingSince === undefined ? block : { ...block, missingSince: undefined }
+}
+
+// Undefined when the block is gone and nobody misses it.
+const missingBlock = (
+  state: State,
+  block: Block,
+  where: { readonly nic: Nic; readonly context: Context },
+): Block | undefined => {
+  const { startedAt, at } = where.context
+  const spanMs = state.config.consistencyMs
+  if (block.phase.kind === 'lost') return isUsed(where.nic, block.cidr) ? block : undefined
+  if (startedAt < after(block.lentAt, spanMs)) return block
+  if (block.missingSince === undefined) return { ...block, missingSince: startedAt }
+  if (startedAt < after(block.missingSince, spanMs)) return block
+  if (!isUsed(where.nic, block.cidr)) return undefined
+  return { ...block, phase: { kind: 'lost', since: at } }
+}
+
+const isUsed = (nic: Nic, cidr: Cidr): boolean =>
+  [...nic.uses.values()].some(use => use.kind === 'assigned' && use.block === cidr)
+
+const noteLostBlock = (
+  state: State,
+  lost: { readonly nic: Nic; readonly cidr: Cidr; readonly at: Millis },
+): State =>
+  noteProblem(state, `block ${lost.cidr}`, {
+    text:
+      `${lost.cidr} is no longer on ${lost.nic.id} although pods use it; somebody returned it, ` +
+      `delete these pods: ${holders(lost.nic, lost.cidr)}`,
+    kind: 'lost',
+    at: lost.at,
+  })
+
+const holders = (nic: Nic, cidr: Cidr | undefined): string =>
+  [...nic.uses.values()]
+    .flatMap(use =>
+      use.kind === 'assigned' && (cidr ?? use.block) === use.block ? [use.sandbox] : [],
+    )
+    .sort()
+    .join(', ')
+
+// Absent from a description, or described as not attached.
+const mergeMissingNic = (state: State, nic: Nic, context: Context): State => {
+  const spanMs = state.config.consistencyMs
+  const { startedAt } = context
+  const known = state.nics.get(nic.id)
+  if (known === undefined) return state
+  if (known.phase.kind === 'lost') {
+    return hasPods(known) ? state : dropNic(state, known.id, context.at)
+  }
+  // A description asked for before the NIC was made or attached cannot know.
+  if ('since' in known.phase && startedAt < after(known.phase.since, spanMs)) return state
+  if (known.missingSince === undefined) {
+    const marked = withNic(state, { ...known, missingSince: startedAt })
+    return wantObservation(marked, after(startedAt, spanMs))
+  }
+  if (startedAt < after(known.missingSince, spanMs)) return state
+  return loseNic(state, known, context)
+}
+
+const loseNic = (state: State, nic: Nic, { at }: Context): State => {
+  if (!hasPods(nic)) return dropNic(state, nic.id, at)
+  const lost = withNic(state, { ...nic, phase: { kind: 'lost', since: at } })
+  return noteProblem(lost, `nic ${nic.id}`, {
+    text:
+      `${nic.id} is no longer attached to this instance although pods use it; somebody detached ` +
+      `it, delete these pods: ${holders(nic, undefined)}`,
+    kind: 'lost',
+    at,
+  })
+}
+
+const hasPods = (nic: Nic): boolean => [...nic.uses.values()].some(use => use.kind === 'assigned')
+
+// An ambiguous creation may be tried again, with its token, once an observation came back without it.
+const settleIntents = (state: State, context: Context): State => {
+  const intents = new Map(state.intents)
+  for (const intent of intents.values()) {
+    const unsureSince = sureAgain(intent.unsureSince, context)
+    if (unsureSince !== intent.unsureSince) intents.set(intent.token, { ...intent, unsureSince })
+  }
+  return { ...state, intents }
+}

@@ -1,0 +1,80 @@
+// The only place decisions are made: from the state and the time alone, what to do next and when to
+// think again. Pods first, then the kernel, then the cloud.
+
+import type { Action } from './action.ts'
+import { act, isAffordable, isDue, newDraft, nextOperation, wake, type Draft } from './draft.ts'
+import { planGrowth } from './grow.ts'
+import { after, type Millis, millis } from './names.ts'
+import { planNics } from './planNics.ts'
+import { planPods } from './pods.ts'
+import { countPool } from './pool.ts'
+import { planShrinking } from './shrink.ts'
+import type { State } from './state.ts'
+import { desiredHost } from './desired.ts'
+
+export type Plan = {
+  /** In the order they are to be begun. Empty when there is nothing to do now. */
+  readonly actions: readonly Action[]
+  /** When to plan again although nothing happens; undefined means never. */
+  readonly wakeAt: Millis | undefined
+}
+
+/** How often the kernel is looked at while a device is expected or tables are being made. */
+const lookEveryMs = 250
+
+export const plan = (state: State, now: Millis): Plan => {
+  const draft = newDraft(state, now)
+  planPods(draft)
+  planHost(draft)
+  planDescription(draft)
+  planObservation(draft)
+  planNics(draft)
+  planGrowth(draft)
+  planShrinking(draft)
+  planCounts(draft)
+  return { actions: draft.actions, wakeAt: draft.wakeAt }
+}
+
+const planHost = (draft: Draft): void => {
+  const { host, config, nics } = draft.state
+  const isExpecting = [...nics.values()].some(
+    ({ phase, isManaged }) => isManaged && (phase.kind === 'attaching' || phase.kind === 'wiring'),
+  )
+  const everyMs = isExpecting ? lookEveryMs : config.reconcileEveryMs
+  const regularAt = host.reconciledAt === undefined ? draft.now : after(host.reconciledAt, everyMs)
+  const isWanted = host.reconciledAt !== undefined && host.wantedAt > host.reconciledAt
+  const at = isWanted ? millis(Math.min(host.wantedAt, regularAt)) : regularAt
+  if (!isDue(draft, at)) return
+  act(draft, { kind: 'reconcileHost', wiring: desiredHost(draft.state) })
+  wake(draft, after(draft.now, everyMs))
+}
+
+const planDescription = (draft: Draft): void => {
+  const { cloud, operations } = draft.state
+  const isUnderWay = [...operations.values()].some(({ action }) => action.kind === 'describeNode')
+  if (cloud.isDescribed || isUnderWay || !isDue(draft, cloud.retryAt)) return
+  if (!isAffordable(draft, 'describeNode', 'blocking')) return
+  act(draft, { kind: 'describeNode', id: nextOperation(draft), priority: 'blocking' })
+}
+
+const planObservation = (draft: Draft): void => {
+  const { cloud, operations, config } = draft.state
+  const isUnderWay = [...operations.values()].some(({ action }) => action.kind === 'observeCloud')
+  if (!cloud.isDescribed || isUnderWay) return
+  const isNeeded = cloud.observedAt === undefined || cloud.observedAt < cloud.wantedAt
+  const regularAt = after(cloud.observedAt ?? millis(0), config.observeEveryMs)
+  const at = isNeeded ? Math.min(cloud.wantedAt, regularAt) : regularAt
+  if (!isDue(draft, millis(Math.max(at, cloud.retryAt)))) return
+  const priority = isNeeded ? 'blocking' : 'sweeping'
+  if (!isAffordable(draft, 'observeCloud', priority)) return
+  act(draft, { kind: 'observeCloud', id: nextOperation(draft), priority })
+}
+
+// Settling and cooling end by themselves: whoever waits for an address is served then.
+const planCounts = (draft: Draft): void => {
+  for (const pool of draft.state.config.pools.keys()) {
+    for (const family of draft.state.config.families) {
+      wake(draft, countPool(draft.state, pool, { family, now: draft.now }).changesAt)
+    }
+  }
+}

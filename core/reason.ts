@@ -1,0 +1,109 @@
+// Why a pod gets no address now, as one sentence for the user: what, where, why, what to do.
+
+import type { Reason } from './action.ts'
+import { healthOf } from './change.ts'
+import type { Millis, PoolName } from './names.ts'
+import { countPool } from './pool.ts'
+import type { HostFailure } from './ports.ts'
+import type { AddRequest, Problem, State } from './state.ts'
+
+export const explainWaiting = (state: State, request: AddRequest, now: Millis): Reason => {
+  const what = `cannot assign an address to ${podName(request)}`
+  const { code, why } = explain(state, request.pool, now)
+  const isTemporary = code !== 'UnknownPool'
+  return { code, message: `${what}: ${why}`, isTemporary }
+}
+
+export const hostReason = (request: AddRequest, failure: HostFailure): Reason => ({
+  code: 'HostFailed',
+  message: `cannot wire ${podName(request)}: ${failure.message}`,
+  isTemporary: failure.isTemporary,
+})
+
+const podName = ({ pod, key }: AddRequest): string =>
+  pod === undefined ? `container ${key}` : `pod ${pod.namespace}/${pod.name}`
+
+type Cause = { readonly code: Reason['code']; readonly why: string }
+
+/** The first cause that holds, most specific first; also what `eniway why` prints. */
+export const explain = (state: State, pool: PoolName, now: Millis): Cause => {
+  const targets = state.config.pools.get(pool)
+  if (targets === undefined) {
+    const known = [...state.config.pools.keys()].join(', ')
+    return { code: 'UnknownPool', why: `this node has no pool "${pool}"; use one of: ${known}` }
+  }
+  const tallies = state.config.families.map(family => countPool(state, pool, { family, now }))
+  const tally = tallies.reduce((a, b) => (a.warm <= b.warm ? a : b))
+  const denied = problemOf(state, 'denied')
+  if (denied !== undefined) return { code: 'Denied', why: denied.text }
+  if (!state.cloud.isDescribed || state.cloud.observedAt === undefined) {
+    return unreachable(state)
+  }
+  const throttled = problemOf(state, 'throttled')
+  if (throttled !== undefined) return { code: 'Throttled', why: throttled.text }
+  const held = tally.assigned + tally.cooling + tally.warm + tally.settling
+  if (targets.maximum !== undefined && held >= targets.maximum)
+    return atMaximum(pool, targets.maximum)
+  const full = exhausted(state, now)
+  if (full !== undefined) return full
+  const coming = [...state.nics.values()].find(({ phase }) => phase.kind === 'attaching')
+  if (coming !== undefined || state.intents.size > 0) {
+    const name = coming === undefined ? 'a new NIC' : coming.id
+    return { code: 'WaitingForNic', why: `${name} is being attached; the pod is tried again` }
+  }
+  return limitOrCooling(state, tally, now)
+}
+
+const unreachable = (state: State): Cause => {
+  const last = state.problems.get('describeNode') ?? state.problems.get('observeCloud')
+  const why = last?.text ?? 'the cloud has not answered yet since the daemon started; wait a moment'
+  return { code: last === undefined ? 'WaitingForCloud' : 'CloudUnreachable', why }
+}
+
+const atMaximum = (pool: PoolName, maximum: number): Cause => ({
+  code: 'PoolMaximum',
+  why: `pool ${pool} holds its maximum of ${maximum} addresses; raise pool.maximum or lower max-pods`,
+})
+
+const exhausted = (state: State, now: Millis): Cause | undefined => {
+  const subnets = state.node?.subnets ?? []
+  const full = subnets.filter(({ id }) => healthOf(state, id).exhaustedUntil > now)
+  if (full.length === 0) return undefined
+  const names = full.map(({ id, zone }) => `${id} (zone ${zone})`).join(', ')
+  const verb = full.length === 1 ? 'is exhausted' : 'are exhausted'
+  return {
+    code: 'Exhausted',
+    why: `subnet ${names} ${verb}; add a subnet or lower warm targets on its nodes`,
+  }
+}
+
+const limitOrCooling = (
+  state: State,
+  tally: { readonly cooling: number; readonly assigned: number },
+  now: Millis,
+): Cause => {
+  const { node, config } = state
+  if (tally.cooling > 0 && !(state.operations.size > 0)) {
+    const seconds = Math.ceil(config.coolingMs / 1000)
+    return {
+      code: 'Cooling',
+      why: `all free addresses rest for ${seconds} s after their last pod; lower cooling, or max-pods`,
+    }
+  }
+  const isFull = state.nics.size >= Math.min(node?.limits.nicsMax ?? 0, config.nicsMax ?? Infinity)
+  if (isFull || state.cloud.nicsLimitedUntil > now) {
+    const limit = problemOf(state, 'limit')
+    const why =
+      limit?.text ??
+      `instance type ${node?.instanceType} has all its NICs and ${tally.assigned} addresses in ` +
+        'use; lower max-pods or use a larger type'
+    return { code: 'NicLimit', why }
+  }
+  const last = [...state.problems.values()].at(-1)
+  const why = last?.text ?? 'addresses are on their way; the pod is tried again'
+  return { code: 'WaitingForCloud', why }
+}
+
+// Problems are cleared when the same call succeeds, so one that is there still holds.
+const problemOf = (state: State, kind: Problem['kind']): Problem | undefined =>
+  [...state.problems.values()].findLast(problem => problem.kind === kind)

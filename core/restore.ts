@@ -1,0 +1,231 @@
+// From the ledger's facts back to a state. A fact that cannot be read is reported and left out; the
+// kernel and the cloud then tell what is true. Nothing here is believed longer than that.
+
+import type {
+  CoolingRecord,
+  IntentRecord,
+  NicRecord,
+  NodeRecord,
+  SandboxRecord,
+} from './durable.ts'
+import { initialState } from './initial.ts'
+import { type Cidr, type Ip, parseCidr, parseIp } from './ip.ts'
+import {
+  after,
+  type Millis,
+  millis,
+  nicId,
+  parseMac,
+  poolName,
+  sandboxKey,
+  securityGroupId,
+  subnetId,
+  token,
+} from './names.ts'
+import { firstIfindex } from './pods.ts'
+import type { Block, CoreConfig, Nic, NicIntent, NicPhase, Sandbox, State, Use } from './state.ts'
+
+export type Restored = {
+  readonly state: State
+  /** One sentence per fact that could not be used. */
+  readonly problems: readonly string[]
+}
+
+type Context = {
+  readonly config: CoreConfig
+  readonly epoch: string
+  readonly at: Millis
+}
+
+export const restore = (
+  options: Context & { readonly entries: ReadonlyMap<string, unknown> },
+): Restored => {
+  const problems: string[] = []
+  let state = initialState(options)
+  // NICs first: the others refer to them.
+  for (const kind of ['node', 'nic', 'intent', 'sandbox', 'cooling'] as const) {
+    for (const [key, value] of options.entries) {
+      if (key.split('/', 1)[0] !== kind) continue
+      const next = readers[kind](state, { key: key.slice(kind.length + 1), value, at: options.at })
+      if (next === undefined) {
+        problems.push(
+          `the ledger's fact "${key}" cannot be read; it is left out, the cloud is asked`,
+        )
+      } else state = next
+    }
+  }
+  return { state: { ...state, serial: lastSerial(state) }, problems }
+}
+
+type Fact = { readonly key: string; readonly value: unknown; readonly at: Millis }
+type Reader = (state: State, fact: Fact) => State | undefined
+
+// A reader that meets a value of another shape throws a TypeError somewhere inside.
+const guarded =
+  (reader: Reader): Reader =>
+  (state, fact) => {
+    try {
+      return reader(state, fact)
+    } catch {
+      return undefined
+    }
+  }
+
+const readNode: Reader = (state, { value }) => {
+  const node = value as NodeRecord
+  if (typeof node.instanceId !== 'string' || node.subnets.length === 0) return undefined
+  if (typeof node.limits.blocksPerNicMax[4] !== 'number') return undefined
+  return { ...state, node }
+}
+
+const readNic: Reader = (state, { key, value, at }) => {
+  const record = value as NicRecord
+  const mac = parseMac(record.mac)
+  const blocks = record.blocks.map(entry => readBlock(entry, at))
+  if (mac === undefined || !Number.isInteger(record.slot)) return undefined
+  const nic: Nic = {
+    id: nicId(key),
+    mac,
+    slot: record.slot,
+    pool: poolName(record.pool),
+    subnet: subnetId(record.subnet),
+    isPrimary: record.isPrimary,
+    isManaged: record.isManaged,
+    isProtected: record.isProtected,
+    token: record.token === null ? undefined : token(record.token),
+    primaryAddresses: record.addresses.map(readIp),
+    gateways: record.gateways.map(readIp),
+    phase: readPhase(record, at),
+    device: undefined,
+    blocks: new Map(blocks.map(block => [block.cidr, block])),
+    uses: new Map(),
+    retryAt: millis(0),
+    attempts: 0,
+    unsureSince: undefined,
+    missingSince: undefined,
+  }
+  return { ...state, nics: new Map(state.nics).set(nic.id, nic) }
+}
+
+const readPhase = ({ place, deviceIndex }: NicRecord, at: Millis): NicPhase => {
+  switch (place) {
+    case 'created':
+      return { kind: 'created', since: at }
+    case 'attached':
+      return { kind: 'attaching', since: at, deviceIndex: deviceIndex ?? 0 }
+    case 'leaving':
+    case 'detached':
+      return { kind: 'leaving', isDetached: place === 'detached', since: at }
+    case 'lost':
+      return { kind: 'lost', since: at }
+  }
+}
+
+const readBlock = ([text, lentAt, kind]: NicRecord['blocks'][number], at: Millis): Block => {
+  const phase: Block['phase'] =
+    kind === 'held'
+      ? { kind, settledAt: at }
+      : kind === 'lost'
+        ? { kind, since: at }
+        : { kind: 'returning' }
+  return { cidr: readCidr(text), lentAt: millis(lentAt), phase, missingSince: undefined }
+}
+
+const readSandbox: Reader = (state, { value }) => {
+  const record = value as SandboxRecord
+  const nic = state.nics.get(nicId(record.nic))
+  if (nic === undefined || !Number.isInteger(record.hostIfindex)) return undefined
+  const sandbox: Sandbox = {
+    key: sandboxKey(record.containerId, record.ifName),
+    network: record.network,
+    containerId: record.containerId,
+    ifName: record.ifName,
+    netns: record.netns,
+    pod: record.pod ?? undefined,
+    pool: poolName(record.pool),
+    nic: nic.id,
+    slot: record.slot,
+    addresses: record.addresses.map(([ip, block]) => ({ ip: readIp(ip), block: readCidr(block) })),
+    mtu: record.mtu,
+    hostIfindex: record.hostIfindex,
+    createdAt: millis(record.createdAt),
+    // Perhaps it was never answered: the runtime then sends a DEL, or its namespace is gone.
+    phase: { kind: 'wired' },
+  }
+  const uses = new Map(nic.uses)
+  for (const { ip, block } of sandbox.addresses) {
+    uses.set(ip, { kind: 'assigned', sandbox: sandbox.key, block })
+  }
+  return {
+    ...state,
+    nics: new Map(state.nics).set(nic.id, { ...nic, uses }),
+    sandboxes: new Map(state.sandboxes).set(sandbox.key, sandbox),
+  }
+}
+
+const readCooling: Reader = (state, { key, value, at }) => {
+  const record = value as CoolingRecord
+  const nic = state.nics.get(nicId(record.nic))
+  if (nic === undefined) return undefined
+  // A clock that was set back must not make an address rest for years.
+  const until = millis(Math.min(record.until, after(at, state.config.coolingMs)))
+  const use: Use = {
+    kind: 'cooling',
+    until,
+    link: record.link ?? undefined,
+    isStray: false,
+    block: readCidr(record.block),
+  }
+  const uses = new Map(nic.uses).set(readIp(key), use)
+  return { ...state, nics: new Map(state.nics).set(nic.id, { ...nic, uses }) }
+}
+
+const readIntent: Reader = (state, { key, value, at }) => {
+  const record = value as IntentRecord
+  const { family, length, count } = record.blocks
+  if ((family !== 4 && family !== 6) || !Number.isInteger(length + count)) return undefined
+  const intent: NicIntent = {
+    token: token(key),
+    pool: poolName(record.pool),
+    subnet: subnetId(record.subnet),
+    securityGroups: record.securityGroups.map(securityGroupId),
+    blocks: { family, length, count },
+    retryAt: millis(0),
+    attempts: 0,
+    // The call may have been on its way when the process ended.
+    unsureSince: at,
+  }
+  return { ...state, intents: new Map(state.intents).set(intent.token, intent) }
+}
+
+const readers = {
+  node: guarded(readNode),
+  nic: guarded(readNic),
+  intent: guarded(readIntent),
+  sandbox: guarded(readSandbox),
+  cooling: guarded(readCooling),
+} as const
+
+const readIp = (text: string): Ip => {
+  const parsed = parseIp(text)
+  if (parsed === undefined) throw new TypeError(`"${text}" is not an address`)
+  return parsed
+}
+
+const readCidr = (text: string): Cidr => {
+  const parsed = parseCidr(text)
+  if (parsed === undefined) throw new TypeError(`"${text}" is not a prefix`)
+  return parsed
+}
+
+// Pod links are numbered by the serial, so the highest one in use tells where to go on.
+const lastSerial = (state: State): number => {
+  let last = 0
+  for (const { hostIfindex } of state.sandboxes.values()) last = Math.max(last, hostIfindex)
+  for (const nic of state.nics.values()) {
+    for (const use of nic.uses.values()) {
+      if (use.kind === 'cooling') last = Math.max(last, use.link ?? 0)
+    }
+  }
+  return Math.max(0, last - firstIfindex)
+}
