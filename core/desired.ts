@@ -12,6 +12,9 @@ const hostMac = mac('0a:58:a9:fe:01:01')
 export const desiredHost = (state: State): HostWiring => ({
   nics: [...state.nics.values()].flatMap(nic => nicWiring(nic) ?? []),
   pods: [...state.sandboxes.values()].filter(({ phase }) => phase.kind === 'wired').map(podWiring),
+  leavingLinks: [...state.nics.values()].flatMap(nic =>
+    [...nic.uses.values()].flatMap(leavingLink),
+  ),
   nat: {
     isEnabled: state.config.nat.isEnabled,
     insideCidrs: [...(state.node?.vpc ?? []), ...state.config.nat.exclusions],

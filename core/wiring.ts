@@ -171,8 +171,7 @@ export const diffObjects = (
   desired: HostObjects,
   isForeign: (device: number) => boolean,
 ): HostDiff => {
-  const isOurs = <Spec extends { readonly device: number }>(spec: Spec): boolean =>
-    !isForeign(spec.device)
+  const isOurs = (spec: { readonly device: number }): boolean => !isForeign(spec.device)
   return {
     missing: {
       routes: lacking(desired.routes, observed.routes, routeText),
