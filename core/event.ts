@@ -37,6 +37,8 @@ export type Event = { readonly at: Millis } &
         readonly reply: ReplyId
         readonly key: SandboxKey
         readonly network: string
+        /** When the runtime asked, if the daemon was away then: what is newer must survive. */
+        readonly queuedAt: Millis | undefined
       }
     | { readonly kind: 'podWired'; readonly key: SandboxKey; readonly outcome: HostOutcome }
     | { readonly kind: 'podUnwired'; readonly key: SandboxKey; readonly outcome: HostOutcome }
