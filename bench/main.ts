@@ -69,8 +69,7 @@ const makeContext = async (session: Session, options: Options): Promise<Context>
   const prefix = basename(dir)
   const harness = await buildHarness(session, dir)
   const peer = await startPeer(session, dir, `${prefix}-peer`)
-  const node = await startNode({ seed: options.seed, addressesMin })
-  session.atEnd(node.stop)
+  const node = await startNode(session, { seed: options.seed, addressesMin })
   const ours = await ourSide(session, node)
   const say = (text: string): void => console.error(text)
   const { pods, rounds } = options

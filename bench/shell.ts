@@ -69,7 +69,10 @@ export class Session {
 const wordsOf = ({ program, args, netns }: Command): readonly [string, ...string[]] =>
   netns === undefined ? [program, ...args] : ['nsenter', `--net=${netns}`, program, ...args]
 
-/** Runs a program outside of any session: for undoing, which must not be stopped. */
+/**
+ * Runs a program outside of any session: for undoing, which must not be stopped. In a process group
+ * of its own, so that an impatient second Ctrl-C does not reach it.
+ */
 export const runAnyway = async (program: string, args: readonly string[]): Promise<void> => {
-  await execute(program, args)
+  await execute('setsid', ['--wait', program, ...args])
 }
