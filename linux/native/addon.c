@@ -11,24 +11,20 @@
 #include <node_api.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum {
-  // An answer occupies about 1 KiB of receive buffer, so a chunk never fills even a default one.
+  // An answer takes about 1 KiB of receive buffer, so those of a chunk fit even a default one.
   CHUNK_MESSAGES_MAX = 64,
   CHUNK_BYTES_MAX = 32 * 1024,
   // An nf_tables batch cannot be split (net/netfilter/nfnetlink.c), so this also limits its size.
   SOCKET_BUFFER_BYTES = 8 * 1024 * 1024,
   RECEIVE_TIMEOUT_SECONDS = 5,
   REPLY_BYTES_MAX = 256 * 1024 * 1024,
-  REPLY_BYTES_KEPT = 1024 * 1024,
   DELETE_QUEUE_MAX = 65536,
 };
 
@@ -222,9 +218,8 @@ static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t queue_filled = PTHREAD_COND_INITIALIZER;
 static struct deletion *queue_head, **queue_tail = &queue_head;
 static size_t queue_length;
-static bool deleter_runs;
 
-static int delete_link(int32_t ifindex, struct buffer *replies) {
+static int delete_link(int32_t ifindex) {
   struct {
     struct nlmsghdr header;
     struct ifinfomsg link;
@@ -234,12 +229,11 @@ static int delete_link(int32_t ifindex, struct buffer *replies) {
     .link = {.ifi_index = ifindex},
   };
   struct chunk all = {.bytes = (const uint8_t *)&request, .length = sizeof request};
-  replies->length = 0;
-  int error = exchange_once(open_socket(NETLINK_ROUTE), NETLINK_ROUTE, all, replies);
-  if (error != 0) return error;
-  struct nlmsgerr answer;
-  memcpy(&answer, replies->data + NLMSG_HDRLEN, sizeof answer);
-  return answer.error;
+  struct buffer replies = {0};
+  int error = exchange_once(open_socket(NETLINK_ROUTE), NETLINK_ROUTE, all, &replies);
+  if (error == 0) memcpy(&error, replies.data + NLMSG_HDRLEN, sizeof error);
+  free(replies.data);
+  return error;
 }
 
 static void report(struct deletion *job, int error) {
@@ -251,7 +245,6 @@ static void report(struct deletion *job, int error) {
 }
 
 static void *run_deleter(void *unused) {
-  struct buffer replies = {0};
   for (;;) {
     pthread_mutex_lock(&queue_lock);
     while (queue_head == NULL) pthread_cond_wait(&queue_filled, &queue_lock);
@@ -260,28 +253,18 @@ static void *run_deleter(void *unused) {
     if (queue_head == NULL) queue_tail = &queue_head;
     queue_length--;
     pthread_mutex_unlock(&queue_lock);
-    report(job, -delete_link(job->ifindex, &replies));
+    report(job, -delete_link(job->ifindex));
   }
   return unused;
 }
 
-// Signals belong to the main thread, so the deleter is created with all of them blocked.
-static int start_deleter(void) {
-  if (deleter_runs) return 0;
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &before);
-  pthread_t thread;
-  int error = pthread_create(&thread, NULL, run_deleter, NULL);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (error == 0) pthread_detach(thread);
-  deleter_runs = error == 0;
-  return error;
-}
-
 static void enqueue(struct deletion *job) {
+  static pthread_t deleter;
+  static bool deleter_runs;
   pthread_mutex_lock(&queue_lock);
-  int error = queue_length < DELETE_QUEUE_MAX ? start_deleter() : ENOBUFS;
+  int error = queue_length < DELETE_QUEUE_MAX ? 0 : ENOBUFS;
+  if (error == 0 && !deleter_runs) error = pthread_create(&deleter, NULL, run_deleter, NULL);
+  deleter_runs |= error == 0;
   if (error == 0) {
     *queue_tail = job;
     queue_tail = &job->next;
@@ -325,7 +308,7 @@ static napi_value refuse(napi_env env, const char *text) {
 // transact(netnsFd, bytes, protocol): the answers as a Buffer, or a negative errno.
 static napi_value js_transact(napi_env env, napi_callback_info info) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-  static struct buffer replies;
+  struct buffer replies = {0};
   napi_value arguments[3], result;
   size_t count = 3;
   int32_t netns, protocol;
@@ -341,17 +324,13 @@ static napi_value js_transact(napi_env env, napi_callback_info info) {
   }
   struct chunk all = {.bytes = bytes, .length = length};
   pthread_mutex_lock(&lock);
-  replies.length = 0;
   int error = netns < 0
       ? exchange_here(protocol, all, &replies)
       : exchange_once(open_socket_in(netns, protocol), protocol, all, &replies);
+  pthread_mutex_unlock(&lock);
   if (error != 0) result = integer(env, error);
   else napi_create_buffer_copy(env, replies.length, replies.data, NULL, &result);
-  if (replies.capacity > REPLY_BYTES_KEPT) {
-    free(replies.data);
-    replies = (struct buffer){0};
-  }
-  pthread_mutex_unlock(&lock);
+  free(replies.data);
   return result;
 }
 

@@ -89,6 +89,35 @@ test('a pending deletion keeps the program alive, a finished one does not', () =
   expect(found).toEqual({ errno: 0, left: null })
 })
 
+// Whoever floods the queue gets an answer for each call; none is lost and memory has a bound.
+test('more deletions than the queue holds are refused one by one', () => {
+  const found = nodeIn(
+    host,
+    `${PRELUDE}
+    const errnos = await Promise.all(Array.from({ length: 70_000 }, () => deleteLinkInBackground(4242)))
+    const count = errno => errnos.filter(other => other === errno).length
+    report({ answered: count(19) + count(105), refused: count(105) })`,
+  ) as Record<string, number>
+  expect(found['answered']).toBe(70_000)
+  console.log('refused of 70,000 deletions', found['refused'])
+})
+
+// A change that asks for neither an ack nor a dump looks like a dump here, and its answer never comes.
+test('a missing answer ends in ETIMEDOUT, and the socket works afterwards', () => {
+  const found = nodeIn(
+    host,
+    `${PRELUDE}
+    const silent = { type: 19, flags: 0x301, header: Buffer.from([0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), attributes: [] }
+    try {
+      request(-1, [silent])
+    } catch (error) {
+      report({ code: error.code, message: error.message, links: dumpLinks(-1).length })
+    }`,
+  )
+  expect(found).toMatchObject({ code: 'ETIMEDOUT', links: 1 })
+  expect((found as Record<string, string>)['message']).toContain('in the own network namespace')
+})
+
 test('the peer of a unix socket is the process that connected', () => {
   const found = nodeIn(
     host,
