@@ -23,11 +23,10 @@ const groups = {
   peer: { '/usr/lib/cni/ptp': 'containernetworking-plugins' },
 }
 
-/** The names `ensureDebianPackages` accepts. */
-export const groupNames = Object.keys(groups)
+const groupNames = Object.keys(groups)
 
-/** Packages of the given groups whose program is not here; fast, because it only looks at files. */
-export const missingPackages = names => {
+// Fast when nothing is missing, because it only looks at files.
+const missingPackages = names => {
   const needs = names.flatMap(name => Object.entries(groupOf(name)))
   const missing = needs.filter(([what]) => !isHere(what)).map(([, package_]) => package_)
   return [...new Set(missing)]

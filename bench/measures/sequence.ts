@@ -127,7 +127,8 @@ const invocationMemory = ({ ours, peer }: BySide): Result =>
     target: { kind: 'none' },
     note:
       `median of the peaks, largest ${maximum(rssMib(ours)).toFixed(2)} and ` +
-      `${maximum(rssMib(peer)).toFixed(2)}; about 0.5 MiB is the floor of the measuring program; ` +
+      `${maximum(rssMib(peer)).toFixed(2)}; the kernel counts pages in lots, so figures below ` +
+      '0.5 MiB are coarse; ' +
       'the peer has two processes of this size at once, the plugin and its IPAM',
   })
 

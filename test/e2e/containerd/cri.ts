@@ -8,9 +8,9 @@ import { loadSync } from '@grpc/proto-loader'
 export type Pod = { readonly name: string; readonly uid: string; readonly cgroupParent: string }
 
 /** What the runtime knows of a sandbox's network; `netns` is a path. */
-export type SandboxNetwork = { readonly ip: string; readonly netns: string }
+type SandboxNetwork = { readonly ip: string; readonly netns: string }
 
-export type Executed = {
+type Executed = {
   readonly exitCode: number
   readonly stdout: string
   readonly stderr: string
@@ -33,7 +33,7 @@ export type Cri = {
   readonly close: () => void
 }
 
-export type Container = {
+type Container = {
   readonly pod: Pod
   readonly image: string
   readonly command: readonly string[]
