@@ -1,0 +1,100 @@
+// The Cloud port on AWS: composes the parts of this folder and decides nothing. Endpoint and
+// credentials come from the SDK's own environment and provider chain, so pointing those at the
+// emulator is all it takes to run against it.
+
+import type { SecurityGroupId } from '#core/names.ts'
+import type { Cloud, CloudObservation } from '#core/ports.ts'
+import { lendBlocks, returnBlocks } from './blocks.ts'
+import { outcomeOf } from './calls.ts'
+import { createClient } from './client.ts'
+import { awsEnvironment } from './config.ts'
+import { describeNicsOf } from './describe.ts'
+import { createLimits } from './limits.ts'
+import { createMetadata } from './metadata.ts'
+import { attachNic, createNic, deleteNic, detachNic } from './nics.ts'
+import { createIdentity, describeNode, primaryOf, primarySubnetOf } from './node.ts'
+import { type Surroundings, cloudNicOf } from './shapes.ts'
+import { type SubnetSelection, createSubnets, selectSubnets } from './subnets.ts'
+
+export type AwsCloudOptions = {
+  /** Kubernetes node name, or any name of the instance. */
+  readonly node: string
+  /** Value of the tag `eniway.io/cluster`; undefined sets none. */
+  readonly cluster: string | undefined
+  /** Further tags on NICs that are created. */
+  readonly tags: Readonly<Record<string, string>>
+  readonly subnets: SubnetSelection
+  /** For NICs of the default pool; empty takes those of the primary NIC. */
+  readonly securityGroups: readonly SecurityGroupId[]
+}
+
+export interface AwsCloud extends Cloud {
+  /** Closes idle connections; calls under way are ended by their signals. */
+  close(): void
+}
+
+/** The cloud as this instance sees it. Nothing is sent before the first call. */
+export const createAwsCloud = (options: AwsCloudOptions): AwsCloud => {
+  const environment = awsEnvironment()
+  const metadata = createMetadata(environment.metadataEndpoint)
+  const client = createClient(() => regionOf(environment.region))
+  const identity = createIdentity(metadata)
+  const limits = createLimits(client)
+  const subnets = createSubnets(client)
+  const { node, cluster, tags, securityGroups, subnets: selection } = options
+  const nicParts = { client, node, cluster, tags }
+  const nodeParts = { node, client, metadata, identity, limits, subnets, selection, securityGroups }
+
+  // The SDK asks for the region inside a call and hands no signal through.
+  const regionOf = async (configured: string | undefined): Promise<string> =>
+    configured ?? metadata.need('placement/region', AbortSignal.timeout(regionMs))
+
+  const surroundings = async (signal: AbortSignal): Promise<Surroundings> => {
+    const self = await identity(signal)
+    return { instance: self.instanceId, subnets: await subnets(self, signal) }
+  }
+
+  const observe = async (signal: AbortSignal): Promise<CloudObservation> => {
+    const self = await identity(signal)
+    const [around, nics] = await Promise.all([
+      surroundings(signal),
+      describeNicsOf(client, self.instanceId, signal),
+    ])
+    const primary = primarySubnetOf(primaryOf(nics, self))
+    return {
+      nics: nics.map(nic => cloudNicOf(nic, around)),
+      subnets: selectSubnets(await subnets(self, signal), selection, primary),
+    }
+  }
+
+  return {
+    describeNode: signal => outcomeOf(() => describeNode(nodeParts, signal)),
+    observe: signal => outcomeOf(() => observe(signal)),
+    createNic: (request, signal) =>
+      outcomeOf(async () => {
+        // Read first: a failed read after the creation would hide what was created.
+        const around = await surroundings(signal)
+        return createNic(nicParts, { request, around }, signal)
+      }),
+    attachNic: (request, signal) =>
+      outcomeOf(async () => {
+        const around = await surroundings(signal)
+        return attachNic(nicParts, { request, around }, signal)
+      }),
+    detachNic: (nic, signal) =>
+      outcomeOf(async () => {
+        const { instanceId: instance } = await identity(signal)
+        return detachNic(nicParts, { nic, instance }, signal)
+      }),
+    deleteNic: (nic, signal) => outcomeOf(() => deleteNic(nicParts, nic, signal)),
+    lendBlocks: (request, signal) => outcomeOf(() => lendBlocks(client, request, signal)),
+    returnBlocks: (request, signal) =>
+      outcomeOf(async () => {
+        const around = await surroundings(signal)
+        return returnBlocks(client, { request, around }, signal)
+      }),
+    close: () => client.destroy(),
+  }
+}
+
+const regionMs = 20_000

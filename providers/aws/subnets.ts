@@ -1,0 +1,123 @@
+// Subnets of the instance's zone, and which of them new NICs may lie in. Free counts change all the
+// time and lag anyway, so a list is kept for half a minute: long enough to spare the account's
+// budget, short enough for the choice between subnets.
+
+import { type EC2Client, paginateDescribeSubnets } from '@aws-sdk/client-ec2'
+import { LRUCache } from 'lru-cache'
+import type { SubnetId } from '#core/names.ts'
+import type { Subnet } from '#core/ports.ts'
+import { CallFailed } from './calls.ts'
+import { ownFailure } from './failures.ts'
+import { read } from './retry.ts'
+import { type TaggedSubnet, present, subnetOf } from './shapes.ts'
+
+/** How the subnets of new NICs are chosen, among those in the instance's VPC and zone. */
+export type SubnetSelection =
+  /** That of the primary NIC, and those tagged `kubernetes.io/role/cni`. */
+  | { readonly kind: 'default' }
+  /** Exactly these, in order of preference. */
+  | { readonly kind: 'ids'; readonly ids: readonly SubnetId[] }
+  /** Those that carry every one of these tags; an empty value stands for any. */
+  | { readonly kind: 'tags'; readonly tags: Readonly<Record<string, string>> }
+
+export type Place = { readonly vpc: string; readonly zone: string }
+export type SubnetSource = (
+  place: Place,
+  signal: AbortSignal,
+) => Promise<ReadonlyMap<SubnetId, TaggedSubnet>>
+
+const keptMs = 30_000
+const pageSize = 200
+
+export const createSubnets = (client: EC2Client): SubnetSource => {
+  const known = new LRUCache<string, ReadonlyMap<SubnetId, TaggedSubnet>>({ max: 4, ttl: keptMs })
+  return async (place, signal) => {
+    const key = `${place.vpc}/${place.zone}`
+    const cached = known.get(key)
+    if (cached !== undefined) return cached
+    const site = { call: 'DescribeSubnets', on: `zone ${place.zone} of ${place.vpc}` }
+    const subnets = await read(site, signal, () => describe(client, place, signal))
+    known.set(key, subnets)
+    return subnets
+  }
+}
+
+const describe = async (client: EC2Client, place: Place, signal: AbortSignal) => {
+  const input = {
+    Filters: [
+      { Name: 'vpc-id', Values: [place.vpc] },
+      { Name: 'availability-zone', Values: [place.zone] },
+    ],
+  }
+  const subnets = new Map<SubnetId, TaggedSubnet>()
+  const pages = paginateDescribeSubnets({ client, pageSize }, input, { abortSignal: signal })
+  for await (const page of pages) {
+    for (const subnet of present(page.Subnets, 'Subnets').map(subnetOf)) {
+      subnets.set(subnet.id, subnet)
+    }
+  }
+  return subnets
+}
+
+/** Subnets new NICs may lie in, best first; rejects when there is none. */
+export const selectSubnets = (
+  all: ReadonlyMap<SubnetId, TaggedSubnet>,
+  selection: SubnetSelection,
+  primary: SubnetId,
+): readonly Subnet[] => {
+  const chosen = choose([...all.values()], selection, primary).map(withoutTags)
+  if (chosen.length > 0) return chosen
+  const text = `none of the ${all.size} subnets in this zone is ${wordsOf(selection)}`
+  const site = { call: 'DescribeSubnets', on: 'the subnets for pods', isRead: true }
+  throw new CallFailed(ownFailure(site, { kind: 'denied', code: 'NoSubnet', text }))
+}
+
+const roleTag = 'kubernetes.io/role/cni'
+
+const choose = (
+  all: readonly TaggedSubnet[],
+  selection: SubnetSelection,
+  primary: SubnetId,
+): readonly TaggedSubnet[] => {
+  switch (selection.kind) {
+    case 'ids':
+      return selection.ids.flatMap(id => all.find(subnet => subnet.id === id) ?? [])
+    case 'tags':
+      return roomiestFirst(all.filter(({ tags }) => carries(tags, selection.tags)))
+    case 'default':
+      return roomiestFirst(all.filter(({ id, tags }) => id === primary || hasRole(tags)))
+  }
+}
+
+// Amazon's CNI reads the value 0 as a wish to be left out.
+const hasRole = (tags: ReadonlyMap<string, string>): boolean =>
+  tags.has(roleTag) && tags.get(roleTag) !== '0'
+
+const carries = (
+  tags: ReadonlyMap<string, string>,
+  wanted: Readonly<Record<string, string>>,
+): boolean =>
+  Object.entries(wanted).every(([name, value]) =>
+    value === '' ? tags.has(name) : tags.get(name) === value,
+  )
+
+const roomiestFirst = (subnets: readonly TaggedSubnet[]): readonly TaggedSubnet[] =>
+  subnets.toSorted((a, b) => b.available - a.available || (a.id < b.id ? -1 : 1))
+
+const withoutTags = ({ id, zone, cidrs, available }: TaggedSubnet): Subnet => ({
+  id,
+  zone,
+  cidrs,
+  available,
+})
+
+const wordsOf = (selection: SubnetSelection): string => {
+  switch (selection.kind) {
+    case 'ids':
+      return `one of ${selection.ids.join(', ')}`
+    case 'tags':
+      return `tagged ${JSON.stringify(selection.tags)}`
+    case 'default':
+      return `the primary NIC's or tagged ${roleTag}`
+  }
+}
