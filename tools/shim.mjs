@@ -14,10 +14,10 @@ export const shimPath = join(root, 'dist', 'bin', 'eniway')
 
 // Warnings are errors; the rest makes the file smaller, because its pages are read at each exec.
 const flags = [
-  ...['-std=c11', '-Os', '-s', '-static', '-Wall', '-Wextra', '-Werror'],
-  ...['-ffunction-sections', '-fno-asynchronous-unwind-tables', '-Wl,--gc-sections'],
-  ...['-Wl,--build-id=none', '-Wl,-z,noseparate-code'],
-]
+  '-std=c11 -Os -s -static -Wall -Wextra -Werror',
+  '-ffunction-sections -fno-asynchronous-unwind-tables',
+  '-Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noseparate-code',
+].flatMap(group => group.split(' '))
 
 /**
  * Compiles the executable when it is missing or older than its source or this script; answers its

@@ -114,13 +114,17 @@ const sayPlainly = (request: IncomingMessage, response: ServerResponse, refusal:
   request.resume()
 }
 
-const readBody = async (request: IncomingMessage): Promise<string | undefined> => {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length
-    if (bytes > callBytesMax) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, bytes).toString('utf8')
-}
+// What exceeds the limit is read and forgotten, so that the caller still gets the refusal. A caller
+// that leaves in the middle gets it too, which harms nobody.
+const readBody = (request: IncomingMessage): Promise<string | undefined> =>
+  new Promise(resolve => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes > callBytesMax) return resolve(undefined)
+      chunks.push(chunk)
+    })
+    request.once('end', () => resolve(Buffer.concat(chunks, bytes).toString('utf8')))
+    request.once('error', () => resolve(undefined))
+  })
