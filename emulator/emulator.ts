@@ -1,7 +1,7 @@
 // Composes one emulated cloud: the model, the faces that speak AWS's protocols, the metadata service
 // and, when given, the packet fabric. A test starts it in process; main.ts starts it as a program.
 import type { Server } from 'node:http'
-import type { AddressInfo, ListenOptions } from 'node:net'
+import type { ListenOptions } from 'node:net'
 import { createAdminServer } from './admin.ts'
 import { type CallCounts, type CallLog, createCallLog } from './aws/calls.ts'
 import { createFace } from './aws/face.ts'
@@ -218,7 +218,7 @@ const steering = (parts: {
     calls: calls.totals,
     results: calls.counts,
     faults: world.faults,
-    addFault: world.faults.add,
+    addFault: (fault: Fault) => world.faults.add(fault),
     state: () => ({
       ids,
       instances: [...world.instances.values()],
@@ -258,7 +258,7 @@ const listen = async (server: Server, at: ListenOptions | ListenAddress): Promis
     server.listen({ ...at }, resolve)
   })
   const address = server.address()
-  return typeof address === 'object' && address !== null ? (address as AddressInfo).port : 0
+  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 const close = async (

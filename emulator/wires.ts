@@ -57,7 +57,9 @@ export const connectFabric = (
   world.listeners.add(follow)
   for (const id of [...world.instances.keys(), ...world.nics.keys()]) mark(id)
   const idle = async (): Promise<void> => {
-    while (worker !== undefined) await worker
+    if (worker === undefined) return
+    await worker
+    return idle()
   }
   return {
     idle,

@@ -48,7 +48,7 @@ const missingCodes: Readonly<Record<ThingKind, readonly [code: string, word: str
 const missing = (thing: ThingKind, ids: readonly string[]): readonly [string, string] => {
   const [code, word] = missingCodes[thing]
   if (thing === 'type')
-    return [code, `The following supplied instance types do not exist: [${ids}]`]
+    return [code, `The following supplied instance types do not exist: [${ids.join(', ')}]`]
   const names = ids.length === 1 ? `ID '${ids[0]}' does` : `IDs '${ids.join(', ')}' do`
   return [code, `The ${word} ${names} not exist`]
 }

@@ -5,9 +5,12 @@ import type { Answer, Face } from './face.ts'
 /** Larger bodies are refused; a call with 1,000 addresses has about 30 kB. */
 const bodyMaxBytes = 1 << 20
 
+// Node's 5 s would close idle connections in the moment when a client sends its next call.
+const keepAliveMs = 60_000
+
 /** An HTTP server, not yet listening. */
 export const createEc2Server = (face: Face): Server =>
-  createServer((request, response) => {
+  createServer({ keepAliveTimeout: keepAliveMs }, (request, response) => {
     void serve(face, request, response)
   })
 

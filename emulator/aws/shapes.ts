@@ -3,7 +3,7 @@
 import { availableCount } from '#emulator/model/addresses.ts'
 import { type Instance, type Nic, type SecurityGroup, nicStatus } from '#emulator/model/types.ts'
 import type { Subnet, Tags, Vpc } from '#emulator/model/types.ts'
-import { type World, nicsOfInstance } from '#emulator/model/world.ts'
+import { type World, nicsSeen } from '#emulator/model/world.ts'
 import type { FabricRule } from '#emulator/ports.ts'
 import { typeLimits } from './types.ts'
 import { type Element, el, list, maybe } from './xml.ts'
@@ -97,7 +97,9 @@ export const groupMembers = (ownerId: string, group: SecurityGroup): Members => 
 ]
 
 export const instanceMembers = (world: World, ownerId: string, instance: Instance): Members => {
-  const nics = nicsOfInstance(world, instance.id)
+  const nics = nicsSeen(world, 'describe')
+    .filter(nic => nic.attachment?.instanceId === instance.id)
+    .toSorted((a, b) => (a.attachment?.deviceIndex ?? 0) - (b.attachment?.deviceIndex ?? 0))
   const primary = nics.find(nic => nic.attachment?.deviceIndex === 0)
   return [
     el('instanceId', instance.id),

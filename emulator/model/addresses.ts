@@ -36,7 +36,7 @@ export const assign = (
   const asked = countOf(request)
   checkSlots(world, nic, { ...request, slots: asked })
   const moved = request.allowReassignment ? heldByOthers(world, nic, request.addresses) : []
-  const lent = lend(world, nic.subnetId, request, moved)
+  const lent = lend(world, nic.subnetId, { ...request, moved })
   for (const address of moved) takeFromOther(world, nic, address)
   putNic(world, nicId, withLent(nicOf(world, nicId), request.family, lent))
   return lent
@@ -61,18 +61,17 @@ export const unassign = (world: World, nicId: string, gone: Lent): void => {
   putNic(world, nicId, without(nic, gone))
 }
 
-/** Takes blocks out of a subnet; on failure what was taken is put back. Used by create, too. */
+/** Takes blocks out of a subnet, all or nothing; `moved` addresses stay taken, as another NIC's. */
 export const lend = (
   world: World,
   subnetId: string,
-  request: LendRequest & { readonly family: 4 | 6 },
-  already: readonly Ip[] = [],
+  request: LendRequest & { readonly family: 4 | 6; readonly moved?: readonly Ip[] },
 ): Lent => {
   const space = spaceOf(world, subnetId, request.family)
   const before = space.taken
   try {
     for (const address of request.addresses) {
-      if (!already.includes(address)) claimAddress(space, subnetId, address)
+      if (request.moved?.includes(address) !== true) claimAddress(space, subnetId, address)
     }
     for (const prefix of request.prefixes) claimPrefix(space, subnetId, prefix)
     const { condition, pick } = chooser(world, subnetId)

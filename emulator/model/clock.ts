@@ -8,9 +8,11 @@ export interface Clock {
   sleep(ms: number): Promise<void>
 }
 
+const clock = createClock()
+
 /** Real time. */
 export const systemClock: Clock = {
-  now: createClock().now,
+  now: () => clock.now(),
   sleep: ms => new Promise(resolve => setTimeout(resolve, ms).unref()),
 }
 

@@ -36,7 +36,8 @@ export type Reason =
 export class Refusal extends Error {
   readonly reason: Reason
   constructor(reason: Reason) {
-    super(`${reason.kind}: ${JSON.stringify(reason)}`)
+    const { kind, ...details } = reason
+    super(`the cloud refuses: ${kind} ${JSON.stringify(details)}`)
     this.name = 'Refusal'
     this.reason = reason
   }

@@ -52,8 +52,11 @@ export const takeBlock = (space: Space, length: number, pick: Pick): Cidr | unde
 export const claim = (space: Space, block: Cidr): boolean => {
   if (!contains(space.cidr, block)) return false
   const wanted = intervalOf(space, block)
-  if (space.taken.some(other => wanted.start < other.end && other.start < wanted.end)) return false
-  space.taken = merged([...space.taken, wanted])
+  const next = space.taken.findIndex(other => wanted.start < other.end)
+  const index = next < 0 ? space.taken.length : next
+  const after = space.taken[index]
+  if (after !== undefined && after.start < wanted.end) return false
+  space.taken = inserted(space.taken, index, wanted)
   return true
 }
 
@@ -85,15 +88,25 @@ const gaps = (space: Space): readonly Interval[] => {
   return start < size ? [...found, { start, end: size }] : found
 }
 
-const merged = (intervals: readonly Interval[]): readonly Interval[] => {
-  const result: Interval[] = []
-  for (const next of intervals.toSorted((a, b) => (a.start < b.start ? -1 : 1))) {
-    const last = result.at(-1)
-    if (last !== undefined && last.end === next.start) {
-      result[result.length - 1] = { start: last.start, end: next.end }
-    } else result.push(next)
+// Joins neighbours that touch, so that a full subnet is one interval, however it was filled.
+const inserted = (
+  taken: readonly Interval[],
+  index: number,
+  wanted: Interval,
+): readonly Interval[] => {
+  const before = taken[index - 1]
+  const after = taken[index]
+  const joinsBefore = before?.end === wanted.start
+  const joinsAfter = after?.start === wanted.end
+  const joined = {
+    start: joinsBefore ? before.start : wanted.start,
+    end: joinsAfter ? after.end : wanted.end,
   }
-  return result
+  return taken.toSpliced(
+    index - (joinsBefore ? 1 : 0),
+    (joinsBefore ? 1 : 0) + (joinsAfter ? 1 : 0),
+    joined,
+  )
 }
 
 const intervalOf = (space: Space, block: Cidr): Interval => {
