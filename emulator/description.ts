@@ -91,7 +91,7 @@ export const launch = (
   if (taken) throw new TypeError(`instance "${instance.name}" exists; choose another name`)
   return runInstance(world, {
     name: instance.name,
-    netns: instance.netns ?? netnsOf(instance.name),
+    netns: instance.netns ?? defaultNetns(instance.name),
     type: instance.type,
     subnetId: lookUp(place.subnetIds, 'subnet', instance.subnet),
     groupIds: (instance.groups ?? []).map(name => lookUp(place.groupIds, 'security group', name)),
@@ -104,7 +104,7 @@ export const launch = (
 }
 
 /** Name of an instance's network namespace when nobody chose one. */
-export const netnsOf = (name: string): string => `ew-${name}`
+export const defaultNetns = (name: string): string => `ew-${name}`
 
 const buildGroups = (
   world: World,

@@ -1,5 +1,6 @@
 // Composes one emulated cloud: the model, the faces that speak AWS's protocols, the metadata service
 // and, when given, the packet fabric. A test starts it in process; main.ts starts it as a program.
+import { chmod } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { ListenOptions } from 'node:net'
 import { createAdminServer } from './admin.ts'
@@ -11,7 +12,7 @@ import { createEc2Server } from './aws/server.ts'
 import { createThrottle } from './aws/throttle.ts'
 import { typeLimits } from './aws/types.ts'
 import { type Built, type DescribedInstance, type Description } from './description.ts'
-import { buildVpc, launch, netnsOf } from './description.ts'
+import { buildVpc, defaultNetns, launch } from './description.ts'
 import { type Clock, systemClock } from './model/clock.ts'
 import type { Fault, FaultBoard } from './model/faults.ts'
 import { instanceByName, terminateInstance } from './model/instances.ts'
@@ -59,6 +60,8 @@ export interface EmulatorOptions {
   readonly adminSocket?: string
   readonly clock?: Clock
   readonly fabric?: Fabric
+  /** Namespace of an instance that is launched later and names none; left out: `ew-` and name. */
+  readonly netnsOf?: (name: string) => string
   /** The fabric could not do something; left out: the error ends the process. */
   readonly onFabricError?: (error: unknown) => void
 }
@@ -108,7 +111,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   const ids = buildVpc(world, options.vpc)
   const parts = partsOf(options, world)
   const wires = wiresOf(options, world)
-  const ec2 = createEc2Server(createFace({ ...parts, world, netnsOf }))
+  const ec2 = createEc2Server(createFace({ ...parts, world }))
   const port = await listen(ec2, options.ec2 ?? loopback)
   const servers = [ec2]
   if (options.metadata !== undefined) {
@@ -118,7 +121,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     servers.push(server)
   }
   const emulator: Emulator = {
-    ...steering({ world, ids, calls: parts.calls }),
+    ...steering({ ...parts, world, ids }),
     endpoint: `http://${options.ec2?.host ?? loopback.host}:${port}`,
     region: parts.metadata.region,
     metadataEndpoint: metadataEndpoints(world, parts.metadata, servers),
@@ -128,6 +131,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   if (options.adminSocket !== undefined) {
     const admin = createAdminServer(emulator)
     await listen(admin, { path: options.adminSocket })
+    await chmod(options.adminSocket, 0o600)
     servers.push(admin)
   }
   await wires?.idle()
@@ -163,6 +167,7 @@ interface Parts {
   readonly throttle: ReturnType<typeof createThrottle>
   readonly calls: CallLog
   readonly ownerId: string
+  readonly netnsOf: (name: string) => string
   readonly metadata: Omit<MetadataOptions, 'ask'>
 }
 
@@ -183,6 +188,7 @@ const partsOf = (options: EmulatorOptions, world: World): Parts => {
     throttle: createThrottle(options.throttleFactor),
     calls: createCallLog(),
     ownerId,
+    netnsOf: options.netnsOf ?? defaultNetns,
     metadata,
   }
 }
@@ -205,12 +211,8 @@ const wiresOf = (options: EmulatorOptions, world: World): Wires | undefined => {
   return options.fabric && connectFabric(world, options.fabric, options.onFabricError ?? fail)
 }
 
-const steering = (parts: {
-  readonly world: World
-  readonly ids: Built
-  readonly calls: CallLog
-}) => {
-  const { world, ids, calls } = parts
+const steering = (parts: Parts & { readonly world: World; readonly ids: Built }) => {
+  const { world, ids, calls, netnsOf } = parts
   const now = (): number => world.clock.now()
   return {
     world,
@@ -225,7 +227,7 @@ const steering = (parts: {
       nics: allNics(world).map(nic => ({ ...nic, status: nicStatus(nic, now()) })),
     }),
     runInstance: (instance: DescribedInstance) =>
-      launch(world, instance, { ...ids, isBooted: false }),
+      launch(world, { netns: netnsOf(instance.name), ...instance }, { ...ids, isBooted: false }),
     terminateInstance: (instance: string) => terminateInstance(world, idOf(world, instance)),
   }
 }
