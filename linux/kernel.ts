@@ -1,5 +1,5 @@
 // What the rest of eniway calls to read and change links, addresses, routes, rules and neighbours.
-// Every call is one synchronous exchange (`transact`); refusals come back as values, one per request.
+// Every call is one synchronous exchange (`transact`); refusals are values, one per request.
 
 import type { Family } from '#core/ip.ts'
 import { ExchangeError, transact } from './native.ts'
@@ -39,9 +39,10 @@ export const findLink = (
 ): Link | undefined => {
   const { replies, sequence } = exchange(netnsFd, [getLink(by)])
   const [ack] = acksOf(replies, { sequence, count: 1 })
-  if (ack?.ok === false && ack.code !== 'ENODEV')
+  if (ack?.ok === false && ack.code !== 'ENODEV') {
     throw new ExchangeError(ack.errno, `cannot find a link: ${ack.message}`)
-  return replies.map(decodeLink).find(link => link !== undefined)
+  }
+  return replies.map(decodeLink).find(isKnown)
 }
 
 export const dumpLinks = (netnsFd: number): readonly Link[] =>
@@ -83,8 +84,8 @@ type Dump<T> = {
 }
 
 /**
- * Every entry of a table, asked again when it changed meanwhile; undefined when there is no such table.
- * Throws ExchangeError.
+ * Every entry of a table, asked again when it changed meanwhile; undefined when there is no such
+ * table. Throws ExchangeError.
  */
 export const dump = <T>({
   netnsFd,
@@ -99,7 +100,7 @@ export const dump = <T>({
     const isTorn = isInterrupted(replies) || (ack?.ok === false && ack.code === 'EINTR')
     if (isTorn) continue
     if (ack?.ok === false) throw new ExchangeError(ack.errno, `cannot dump: ${ack.message}`)
-    return replies.filter(isData).flatMap(reply => decode(reply) ?? [])
+    return replies.filter(isData).map(decode).filter(isKnown)
   }
   throw new ExchangeError(EINTR, `the table changed during ${DUMP_ATTEMPTS_MAX} dumps in a row`)
 }
@@ -120,6 +121,8 @@ const EINTR = 4
 
 // Runs on between exchanges, so that a late answer of one never counts for the next.
 let nextSequence = 1
+
+const isKnown = <T>(value: T | undefined): value is T => value !== undefined
 
 const families = (only: Family | undefined): readonly Family[] =>
   only === undefined ? [4, 6] : [only]

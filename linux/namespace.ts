@@ -1,5 +1,5 @@
-// Opens network namespaces by path. A path comes from the container runtime, so anything may be behind
-// it; only a file that the kernel calls a network namespace is accepted.
+// Opens network namespaces by path. A path comes from the container runtime, so anything may be
+// behind it; only a file that the kernel calls a network namespace is accepted.
 
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from 'node:fs'
 
@@ -12,7 +12,7 @@ export type OpenNamespace = Disposable & {
   close(): void
 }
 
-/** Why a path is not a namespace: `missing` is usual on DEL, `invalid` is a mistake of the caller. */
+/** Why a path is not a namespace: `missing` is usual on DEL, `invalid` is the caller's mistake. */
 export type RefusedNamespace = {
   readonly kind: 'missing' | 'invalid'
   readonly path: string

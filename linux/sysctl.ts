@@ -1,4 +1,4 @@
-// Network sysctls of the process's own namespace. Settings of single links go through netlink instead
+// Network sysctls of the process's own namespace. IPv4 settings of single links go through netlink
 // (netlink/link.ts); here are the ones it does not know, such as ipv4/ip_forward.
 
 import { readFileSync, writeFileSync } from 'node:fs'

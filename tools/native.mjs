@@ -11,7 +11,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const source = join(root, 'linux/native/addon.c')
 const target = join(root, 'dist/native/eniway.node')
 
-/** Builds dist/native/eniway.node when needed; returns true when it compiled, false when it was new. */
+/** Builds dist/native/eniway.node when needed; true when it compiled, false when it was new. */
 export const buildNative = () => {
   const inputs = [source, fileURLToPath(import.meta.url)]
   if (inputs.every(file => changedAt(file) < changedAt(target))) return false

@@ -88,8 +88,8 @@ struct chunk {
   bool is_batch;
 };
 
-// Cuts what one sendmsg may carry: a whole nf_tables batch, a dump (a socket runs one at a time), or
-// messages within the limits above.
+// Cuts what one sendmsg may carry: a whole nf_tables batch, a dump (a socket runs one at a time),
+// or messages within the limits above.
 static int cut_chunk(const uint8_t *bytes, size_t left, int protocol, struct chunk *chunk) {
   *chunk = (struct chunk){.bytes = bytes};
   struct nlmsghdr header;
@@ -111,11 +111,12 @@ static int cut_chunk(const uint8_t *bytes, size_t left, int protocol, struct chu
 }
 
 // Counts down what is awaited. Sequence numbers of one transact are consecutive; others are answers
-// to an exchange that was given up. An error for the begin of a batch is about the whole batch, whose
-// messages may then stay unanswered (net/netfilter/nfnetlink.c, nfnetlink_rcv_batch).
+// to an exchange that was given up. An error for the begin of a batch is about the whole batch,
+// whose messages may then stay unanswered (net/netfilter/nfnetlink.c, nfnetlink_rcv_batch).
 static void settle(struct chunk *chunk, const uint8_t *bytes, size_t length) {
   struct nlmsghdr reply;
-  for (size_t at = 0; read_header(bytes + at, length - at, &reply); at += step(&reply, length - at)) {
+  size_t at = 0;
+  for (; read_header(bytes + at, length - at, &reply); at += step(&reply, length - at)) {
     if (reply.nlmsg_type != NLMSG_ERROR && reply.nlmsg_type != NLMSG_DONE) continue;
     if (reply.nlmsg_seq - chunk->first > chunk->last - chunk->first) continue;
     if (chunk->is_batch && reply.nlmsg_seq == chunk->first) chunk->awaited = 0;

@@ -1,5 +1,5 @@
 // Netlink attributes as a tree of values, and their bytes: length, type, payload, padding to four.
-// Numbers are in host order (little-endian, checked in linux/native.ts) unless the name says network.
+// Numbers are in host order (little-endian, checked in linux/native.ts) unless the name says so.
 
 import { bytesOf, ipFromBytes } from '#core/ip.ts'
 import type { Ip } from '#core/ip.ts'

@@ -1,5 +1,5 @@
-// What is sent reads back as what was meant: every codec against its own inverse. That the kernel agrees
-// is judged in test/kernel/netlink.test.ts.
+// What is sent reads back as what was meant: every codec against its own inverse. Whether the
+// kernel agrees is judged in test/kernel/netlink.test.ts.
 
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'

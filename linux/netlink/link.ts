@@ -1,8 +1,20 @@
 // Links over rtnetlink: veth pairs made in place, changes, queries, and what the kernel reports.
 // Layout: include/uapi/linux/if_link.h, rtnetlink.h, ip.h; behaviour: net/core/rtnetlink.c.
 
-import { listAttributes, mac, nest, optional, readAttributes, readMac } from './attribute.ts'
-import { readText, readU32, structured, text, u32, u8 } from './attribute.ts'
+import {
+  listAttributes,
+  mac,
+  nest,
+  optional,
+  readAttributes,
+  readMac,
+  readText,
+  readU32,
+  structured,
+  text,
+  u32,
+  u8,
+} from './attribute.ts'
 import type { Attribute } from './attribute.ts'
 import { CHANGE, DUMP } from './message.ts'
 import type { Reply, Request } from './message.ts'
@@ -60,9 +72,9 @@ export type Link = {
 }
 
 /**
- * Creates a veth pair, host end up, peer down in its namespace. The peer must not be brought up here:
- * it is opened before it is paired, which fails with ENOTCONN (drivers/net/veth.c). Settings of the
- * host end need a `changeLink` after it: rtnetlink ignores them on creation.
+ * Creates a veth pair, host end up, peer down in its namespace. The peer must not be brought up
+ * here: it is opened before it is paired, which fails with ENOTCONN (drivers/net/veth.c). Settings
+ * of the host end need a `changeLink` after it: rtnetlink ignores them on creation.
  */
 export const createVeth = ({ peer, ...end }: NewVeth): Request => ({
   type: RTM_NEWLINK,
@@ -93,7 +105,7 @@ export const createLink = (link: LinkChange & { readonly kind: 'dummy' | 'bridge
   ],
 })
 
-/** Changes an existing link. Bring it up in a request after the one that sets address generation. */
+/** Changes an existing link. Set its address generation in a request before it is brought up. */
 export const changeLink = (link: LinkChange): Request => {
   // The kernel brings the link up first, and its link-local address would already be there
   // (net/core/rtnetlink.c, do_setlink).

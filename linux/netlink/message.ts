@@ -2,8 +2,14 @@
 // Pure; linux/kernel.ts sends what is built here.
 
 import { errnoName, errnoText } from '../errno.ts'
-import { align, readAttributes, readText, readU32 } from './attribute.ts'
-import { sizeOfAttributes, writeAttributes } from './attribute.ts'
+import {
+  align,
+  readAttributes,
+  readText,
+  readU32,
+  sizeOfAttributes,
+  writeAttributes,
+} from './attribute.ts'
 import type { Attribute } from './attribute.ts'
 
 /** One message without its sequence number: a fixed header of its kind, then attributes. */
@@ -45,7 +51,7 @@ export const FLAG = {
   dump: 0x300,
 } as const
 
-/** A change that fails when it exists (`add`), or overwrites (`replace`), or takes away (`remove`). */
+/** Flags of changes: `add` fails when the thing exists, `replace` overwrites it. */
 export const CHANGE = {
   add: FLAG.request | FLAG.ack | FLAG.create | FLAG.exclusive,
   replace: FLAG.request | FLAG.ack | FLAG.create | FLAG.replace,

@@ -3,8 +3,17 @@
 
 import { baseOf, cidrOf, lengthOf } from '#core/ip.ts'
 import type { Cidr, Family } from '#core/ip.ts'
-import { address, optional, readAddress, readAttributes, readText } from './attribute.ts'
-import { readU32, text, u32, u8 } from './attribute.ts'
+import {
+  address,
+  optional,
+  readAddress,
+  readAttributes,
+  readText,
+  readU32,
+  text,
+  u32,
+  u8,
+} from './attribute.ts'
 import { familyFromLinux, linuxFamily } from './family.ts'
 import { CHANGE, DUMP } from './message.ts'
 import type { Reply, Request } from './message.ts'

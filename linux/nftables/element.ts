@@ -1,11 +1,19 @@
-// Elements of nf_tables sets and maps as netlink messages, so that a pod's entry costs no child process.
-// Layout: include/uapi/linux/netfilter/nf_tables.h. Interval sets belong to the ruleset text: here every
-// element is one key.
+// Elements of nf_tables sets and maps as netlink messages, so that a pod's entry costs no child
+// process. Layout: include/uapi/linux/netfilter/nf_tables.h. Interval sets belong to the ruleset
+// text: here every element is one key.
 
 import { bytesOf, ipFromBytes } from '#core/ip.ts'
 import type { Ip } from '#core/ip.ts'
-import { bytes, listAttributes, nest, networkU32, optional } from '../netlink/attribute.ts'
-import { readAttributes, readText, text } from '../netlink/attribute.ts'
+import {
+  bytes,
+  listAttributes,
+  nest,
+  networkU32,
+  optional,
+  readAttributes,
+  readText,
+  text,
+} from '../netlink/attribute.ts'
 import type { Attribute } from '../netlink/attribute.ts'
 import { CHANGE, DUMP } from '../netlink/message.ts'
 import type { Reply, Request } from '../netlink/message.ts'
@@ -14,7 +22,7 @@ import type { Reply, Request } from '../netlink/message.ts'
 export type ElementSet = {
   readonly table: string
   readonly name: string
-  /** `number` is four bytes in host order, as `iif` and `mark` are; an address is in network order. */
+  /** `number` is four bytes in host order, as `iif` and `mark` are. */
   readonly key: readonly KeyPart[]
 }
 

@@ -1,5 +1,5 @@
-// Whole rulesets as text through the `nft` command. A child process costs 3 to 30 ms, so this is for
-// start-up and repair; elements that change with every pod go through transaction.ts.
+// Whole rulesets as text through the `nft` command. A child process costs 3 to 30 ms, so this is
+// for start-up and repair; elements that change with every pod go through transaction.ts.
 
 import { execFile } from 'node:child_process'
 

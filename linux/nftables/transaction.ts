@@ -1,11 +1,17 @@
-// Atomic changes to the elements of nf_tables sets and maps, sent over the long-lived netlink socket of
-// the process: a short-lived one that deletes elements hangs some 15 ms when it is closed.
+// Atomic changes to the elements of nf_tables sets and maps, sent over the process's long-lived
+// netlink socket: a short-lived one that deletes elements hangs some 15 ms when it is closed.
 
 import { dump, exchange } from '../kernel.ts'
 import { acksOf } from '../netlink/message.ts'
 import type { Ack, Request } from '../netlink/message.ts'
-import { addElements, BATCH, decodeElements, dumpElements, keyText } from './element.ts'
-import { removeElements } from './element.ts'
+import {
+  addElements,
+  BATCH,
+  decodeElements,
+  dumpElements,
+  keyText,
+  removeElements,
+} from './element.ts'
 import type { Element, ElementSet } from './element.ts'
 
 export type { Element, ElementSet, ElementValue } from './element.ts'
@@ -25,7 +31,7 @@ const NETLINK_NETFILTER = 12
 
 /**
  * Makes all changes or none. Adding what is there with the same value succeeds; with another
- * value it gives EEXIST (EBUSY on older kernels). ENOENT: an element to remove, its set or its chain is
+ * value it gives EEXIST (EBUSY on older kernels). ENOENT: an element to remove, a set or a chain is
  * absent.
  */
 export const changeElements = (netnsFd: number, changes: readonly ElementChange[]): Ack => {
@@ -34,7 +40,7 @@ export const changeElements = (netnsFd: number, changes: readonly ElementChange[
   const batch = [BATCH.begin, ...requests, BATCH.end]
   const { replies, sequence } = exchange(netnsFd, batch, NETLINK_NETFILTER)
   const acks = acksOf(replies, { sequence, count: batch.length })
-  // The ends of a batch ask for no answer, but the kernel puts what concerns all of it on the begin.
+  // The begin of a batch asks for no answer, but gets one when the batch as a whole is refused.
   const [begin] = acks
   if (begin?.ok === false && begin.code !== 'ECANCELED') return begin
   return acks.slice(1, -1).find(ack => !ack.ok) ?? { ok: true }

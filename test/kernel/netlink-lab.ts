@@ -1,4 +1,4 @@
-// Network namespaces for kernel tests: made fresh with a unique name, judged by `ip -j` and `nft -j`
+// Network namespaces for kernel tests: made fresh with a unique name, judged by `ip` and `nft`
 // rather than by the code under test, and removed afterwards even when a test failed.
 
 import { execFileSync } from 'node:child_process'
@@ -57,7 +57,7 @@ export const ipJson = (namespace: Namespace, ...args: readonly string[]): readon
 
 export type Shown = Readonly<Record<string, unknown>>
 
-/** Runs a JavaScript program, which may import our TypeScript, inside a namespace and returns what it printed, parsed as JSON. */
+/** Runs a program, which may import our TypeScript, in a namespace; parses what it printed. */
 export const nodeIn = (namespace: Namespace, program: string): unknown =>
   JSON.parse(runIn(namespace, node24, '--input-type=module', '--eval', program))
 

@@ -1,5 +1,5 @@
-// What the addon must never do to the process around it: leave a thread in a foreign namespace, stop
-// the event loop for a link, or keep a finished program alive. Each test is a program in a namespace.
+// What the addon must never do to the process around it: leave a thread in a foreign namespace,
+// stop the event loop for a link, keep a finished program alive. Each test is a program of its own.
 
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { ipJson, makeNamespace, nodeIn, prepare } from './netlink-lab.ts'
@@ -22,8 +22,8 @@ const PRELUDE = `
   import { createLink, createVeth } from './linux/netlink/link.ts'
   const report = value => console.log(JSON.stringify(value))`
 
-// New threads inherit the namespace of the thread that starts them, and Node 24 starts its pool at the
-// first use of it, here in the middle of exchanges with another namespace.
+// New threads inherit the namespace of the thread that starts them, and Node 24 starts its pool at
+// the first use of it, here in the middle of exchanges with another namespace.
 test('no thread is ever left in the namespace of a pod', () => {
   const found = nodeIn(
     host,
@@ -38,9 +38,10 @@ test('no thread is ever left in the namespace of a pod', () => {
     }
     const pool = await Promise.all(seen)
     await deleteLinkInBackground(4242)
-    const threads = readdirSync('/proc/self/task').map(id => readlinkSync('/proc/self/task/' + id + '/ns/net'))
-    report({ workers: new Set(pool).size, strange: [...pool, ...threads].filter(link => link !== own).length,
-      threads: threads.length })`,
+    const tasks = readdirSync('/proc/self/task')
+    const threads = tasks.map(id => readlinkSync('/proc/self/task/' + id + '/ns/net'))
+    const strange = [...pool, ...threads].filter(link => link !== own).length
+    report({ workers: new Set(pool).size, strange, threads: threads.length })`,
   )
   expect(found).toMatchObject({ workers: 1, strange: 0 })
 })
@@ -84,7 +85,9 @@ test('a pending deletion keeps the program alive, a finished one does not', () =
     host,
     `${PRELUDE}
     request(-1, [createLink({ kind: 'bridge', index: 700, name: 'br0' })])
-    deleteLinkInBackground(700).then(errno => report({ errno, left: findLink(-1, { index: 700 }) ?? null }))`,
+    deleteLinkInBackground(700).then(errno => {
+      report({ errno, left: findLink(-1, { index: 700 }) ?? null })
+    })`,
   )
   expect(found).toEqual({ errno: 0, left: null })
 })
@@ -94,20 +97,30 @@ test('more deletions than the queue holds are refused one by one', () => {
   const found = nodeIn(
     host,
     `${PRELUDE}
-    const errnos = await Promise.all(Array.from({ length: 70_000 }, () => deleteLinkInBackground(4242)))
+    // Twenty real links, 15 ms each, keep the deleting thread busy while the queue fills up.
+    const pod = openSync('${pod.path}', 'r')
+    const indexes = Array.from({ length: 20 }, (_, place) => 1000 + place)
+    for (const index of indexes) request(-1, [createVeth({
+      index, name: 'ewy' + index, mac: '0a:58:a9:fe:01:01', mtu: 1500, group: 57879,
+      peer: { index, name: 'eth' + index, mac: '0a:58:0a:00:00:05', netnsFd: pod },
+    })])
+    indexes.forEach(index => void deleteLinkInBackground(index))
+    const deletions = Array.from({ length: 70_000 }, () => deleteLinkInBackground(4242))
+    const errnos = await Promise.all(deletions)
     const count = errno => errnos.filter(other => other === errno).length
     report({ answered: count(19) + count(105), refused: count(105) })`,
   ) as Record<string, number>
   expect(found['answered']).toBe(70_000)
-  console.log('refused of 70,000 deletions', found['refused'])
+  expect(found['refused']).toBeGreaterThan(0)
 })
 
-// A change that asks for neither an ack nor a dump looks like a dump here, and its answer never comes.
+// A change with the flags of a dump and without an ack: its answer never comes.
 test('a missing answer ends in ETIMEDOUT, and the socket works afterwards', () => {
   const found = nodeIn(
     host,
     `${PRELUDE}
-    const silent = { type: 19, flags: 0x301, header: Buffer.from([0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), attributes: [] }
+    const header = Buffer.from([0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    const silent = { type: 19, flags: 0x301, header, attributes: [] }
     try {
       request(-1, [silent])
     } catch (error) {
@@ -149,8 +162,7 @@ test('sysctls of the own namespace are written and read', () => {
     written: { ok: true },
     refused: {
       ok: false,
-      message:
-        'cannot set the sysctl net/ipv4/ip_forward to nonsense: EINVAL; the kernel does not take this value',
+      message: expect.stringMatching(/to nonsense: EINVAL; the kernel does not take this value$/),
     },
   })
 })

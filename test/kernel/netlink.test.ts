@@ -4,8 +4,15 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { cidr, ip } from '#core/ip.ts'
-import { dumpAddresses, dumpLinks, dumpNeighbours, dumpRoutes, dumpRules } from '#linux/kernel.ts'
-import { findLink, request } from '#linux/kernel.ts'
+import {
+  dumpAddresses,
+  dumpLinks,
+  dumpNeighbours,
+  dumpRoutes,
+  dumpRules,
+  findLink,
+  request,
+} from '#linux/kernel.ts'
 import type { Ack, Request } from '#linux/kernel.ts'
 import { addAddress, removeAddress } from '#linux/netlink/address.ts'
 import { changeLink, createLink, createVeth, removeLink } from '#linux/netlink/link.ts'

@@ -7,8 +7,11 @@ import { addAddress } from '#linux/netlink/address.ts'
 import { createVeth } from '#linux/netlink/link.ts'
 import { dumpElements } from '#linux/nftables/element.ts'
 import { listRuleset, loadRuleset } from '#linux/nftables/ruleset.ts'
-import { changeElements, listElements } from '#linux/nftables/transaction.ts'
-import { removeElementsIfPresent } from '#linux/nftables/transaction.ts'
+import {
+  changeElements,
+  listElements,
+  removeElementsIfPresent,
+} from '#linux/nftables/transaction.ts'
 import type { Element, ElementSet } from '#linux/nftables/transaction.ts'
 import { makeNamespace, nodeIn, prepare, runIn } from './netlink-lab.ts'
 import type { Namespace } from './netlink-lab.ts'
@@ -175,18 +178,20 @@ test('a packet from the pod takes the chain its element names', () => {
   expect(packets()).toContain('packets 1 ')
 })
 
-// The daemon uses the long-lived socket of its own namespace; a program inside the namespace does too.
+// The daemon uses the long-lived socket of its own namespace; so does a program inside it.
 test('the own namespace: change, delete and list without hanging in close', () => {
   const program = `
-    import { changeElements, listElements, removeElementsIfPresent } from './linux/nftables/transaction.ts'
+    import * as nft from './linux/nftables/transaction.ts'
+    const { changeElements, listElements, removeElementsIfPresent } = nft
     const set = { table: 'eniway', name: 'peers', key: ['ip4'] }
     const elements = [{ key: ['10.9.9.9'], value: undefined }]
     const added = changeElements(-1, [{ kind: 'add', set, elements }])
     const times = []
     for (let round = 0; round < 200; round++) {
       const start = performance.now()
-      changeElements(-1, [{ kind: 'add', set, elements: [{ key: ['10.9.9.10'], value: undefined }] }])
-      removeElementsIfPresent(-1, set, [{ key: ['10.9.9.10'], value: undefined }])
+      const passing = [{ key: ['10.9.9.10'], value: undefined }]
+      changeElements(-1, [{ kind: 'add', set, elements: passing }])
+      removeElementsIfPresent(-1, set, passing)
       times.push(performance.now() - start)
     }
     const failed = changeElements(-1, [{ kind: 'remove', set, elements: [{ key: ['10.9.9.11'] }] }])
