@@ -1,0 +1,292 @@
+// The kernel as the Host port: pods are wired one by one, everything else is compared as a whole
+// with what is desired and repaired. Foreign objects, and what carries no mark of ours, stay.
+
+import { type Family, familyOf, type Ip } from '#core/ip.ts'
+import { parseMac } from '#core/names.ts'
+import type { Device, Host, HostOutcome, HostReport } from '#core/ports.ts'
+import { podLinkGroup, rulesetText } from '#core/ruleset.ts'
+import {
+  desiredObjects,
+  diffObjects,
+  type HostDiff,
+  type HostWiring,
+  markMask,
+  type PodWiring,
+  type PresentNic,
+  render,
+} from '#core/wiring.ts'
+import {
+  type Ack,
+  deleteLinkInBackground,
+  dumpLinks,
+  ExchangeError,
+  OWN_NAMESPACE,
+  request,
+  type Request,
+} from '#linux/kernel.ts'
+import { openNamespace } from '#linux/namespace.ts'
+import { replaceAddress } from '#linux/netlink/address.ts'
+import { changeLink, type Link } from '#linux/netlink/link.ts'
+import { removeRoute, replaceRoute } from '#linux/netlink/route.ts'
+import { addRule, removeRule } from '#linux/netlink/rule.ts'
+import { changeElements, removeElementsIfPresent } from '#linux/nftables/transaction.ts'
+import { writeSysctl } from '#linux/sysctl.ts'
+import { observeObjects } from './observe.ts'
+import { createRuleset } from './ruleset.ts'
+import {
+  elementSet,
+  isAbsent,
+  toElement,
+  toNeighbour,
+  toRoute,
+  unwirePod,
+  wirePod,
+} from './wire.ts'
+
+export type HostOptions = {
+  /** Told when the background has deleted a pod link, or found it gone. */
+  readonly onLinkGone: (ifindex: number) => void
+}
+
+/** A link that is gone, and one that never was. */
+const goneErrnos = [0, 19]
+
+/** Loose: what arrives for a pod on a secondary NIC would leave by the primary one without a mark. */
+const looseReversePath = 2
+
+export const createHost = ({ onLinkGone }: HostOptions): Host => {
+  const ruleset = createRuleset()
+  const leaving = new Set<number>()
+  const settled = new Set<string>()
+  let sources: readonly Ip[] = []
+
+  const deleteLink = (ifindex: number): void => {
+    if (leaving.has(ifindex)) return
+    leaving.add(ifindex)
+    void deleteLinkInBackground(ifindex).then(errno => {
+      leaving.delete(ifindex)
+      if (goneErrnos.includes(errno)) onLinkGone(ifindex)
+    })
+  }
+
+  const reconcile = (desired: HostWiring): HostReport => {
+    const look = lookAround(desired)
+    for (const link of look.leaving) deleteLink(link)
+    const primary = look.nics.find(nic => nic.isPrimary)
+    // Without the primary NIC nothing can be made right, and nothing that still works may go.
+    if (primary === undefined) return { ...look.report, wiredSlots: [], repaired: [], failures: [] }
+    sources = primary.primaryAddresses
+    const observed = observeObjects(look)
+    const text = rulesetText({ nics: look.nics, nat: desired.nat })
+    const failures = [
+      ...prepareNode(),
+      ...prepareNics(look),
+      ...ruleset.ensure(text, observed.hasTable),
+    ]
+    const wanted = desiredObjects(look.nics, look.pods)
+    const diff = diffObjects(observed, wanted, device => look.strays.has(device))
+    failures.push(...applyDiff(diff))
+    const known = render(diff.missing)
+      .split('\n')
+      .filter(line => settled.has(line))
+    settled.clear()
+    for (const line of render(wanted).split('\n')) settled.add(line)
+    ruleset.verifyLater()
+    return {
+      ...look.report,
+      wiredSlots: failures.length === 0 ? look.nics.map(({ slot }) => slot) : [],
+      repaired: [...known, ...ruleset.takeRepairs()],
+      failures,
+    }
+  }
+
+  return {
+    wirePod: pod => guarded(() => wirePod(pod, sources)),
+    unwirePod: pod => {
+      const outcome = guarded(() => unwirePod(pod))
+      deleteLink(pod.hostIfindex)
+      return outcome
+    },
+    reconcile: desired => {
+      try {
+        return reconcile(desired)
+      } catch (error) {
+        if (!(error instanceof ExchangeError)) throw error
+        return unseen(desired, error.message)
+      }
+    },
+  }
+}
+
+const guarded = (run: () => HostOutcome): HostOutcome => {
+  try {
+    return run()
+  } catch (error) {
+    if (!(error instanceof ExchangeError)) throw error
+    const failure = { code: error.code, message: error.message, isTemporary: true }
+    return { kind: 'failed', failure }
+  }
+}
+
+// Nothing could be seen: every link is reported as there, so that nothing is taken for gone.
+const unseen = (desired: HostWiring, message: string): HostReport => ({
+  devices: [],
+  wiredSlots: [],
+  podLinks: new Set([...desired.pods.map(pod => pod.hostIfindex), ...desired.leavingLinks]),
+  strays: [],
+  goneNamespaces: new Set(),
+  repaired: [],
+  failures: [message],
+})
+
+type Look = {
+  readonly nics: readonly PresentNic[]
+  readonly nicLinks: readonly Link[]
+  /** Desired pods whose link is there. */
+  readonly pods: readonly PodWiring[]
+  readonly podLinks: readonly Link[]
+  readonly strays: ReadonlySet<number>
+  readonly leaving: readonly number[]
+  readonly report: Pick<HostReport, 'devices' | 'podLinks' | 'strays' | 'goneNamespaces'>
+}
+
+const lookAround = (desired: HostWiring): Look => {
+  const links = dumpLinks(OWN_NAMESPACE)
+  const podLinks = links.filter(link => link.group === podLinkGroup)
+  const nicLinks = links.filter(link => link.group !== podLinkGroup && !link.isLoopback)
+  const present = new Set(podLinks.map(link => link.index))
+  const nics = desired.nics.flatMap(nic => {
+    const device = deviceOf(nicLinks, nic.mac)
+    return device === undefined ? [] : [{ ...nic, device }]
+  })
+  const wanted = new Set(desired.pods.map(pod => pod.hostIfindex))
+  const leaving = desired.leavingLinks.filter(link => present.has(link))
+  const strays = new Set([...present].filter(link => !wanted.has(link) && !leaving.includes(link)))
+  const missing = desired.pods.filter(pod => !present.has(pod.hostIfindex))
+  return {
+    nics,
+    nicLinks,
+    pods: desired.pods.filter(pod => present.has(pod.hostIfindex)),
+    podLinks,
+    strays,
+    leaving,
+    report: {
+      devices: nicLinks.flatMap(toDevice),
+      podLinks: present,
+      strays: strays.size === 0 ? [] : strayAddresses(strays),
+      goneNamespaces: new Set(missing.filter(isNamespaceGone).map(pod => pod.sandbox)),
+    },
+  }
+}
+
+// Two devices may share a MAC (a bond, or Azure's synthetic NIC over its virtual function): the one
+// that is nobody's port carries the traffic.
+const deviceOf = (links: readonly Link[], mac: string): Device | undefined => {
+  const same = links.filter(link => link.mac === mac)
+  const link = same.find(each => each.masterIndex === undefined) ?? same[0]
+  return link === undefined ? undefined : toDevice(link)[0]
+}
+
+const toDevice = (link: Link): readonly Device[] => {
+  const mac = link.mac === undefined ? undefined : parseMac(link.mac)
+  if (mac === undefined) return []
+  return [{ ifindex: link.index, name: link.name, mac, mtu: link.mtu }]
+}
+
+const isNamespaceGone = (pod: PodWiring): boolean => {
+  const namespace = openNamespace(pod.netns)
+  if (namespace.kind !== 'open') return true
+  namespace.close()
+  return false
+}
+
+const strayAddresses = (strays: ReadonlySet<number>): HostReport['strays'] => {
+  const { routes } = observeObjects({ nics: [], podLinks: [] })
+  return [...strays].map(link => ({
+    link,
+    ips: routes.flatMap(route =>
+      route.device === link ? [route.destination.split('/', 1)[0] as Ip] : [],
+    ),
+  }))
+}
+
+const prepareNode = (): readonly string[] => {
+  const written = writeSysctl('ipv4/ip_forward', 1)
+  return written.ok ? [] : [written.message]
+}
+
+const prepareNics = ({ nics, nicLinks, podLinks, strays }: Look): readonly string[] => {
+  const linkOf = (ifindex: number): Link | undefined =>
+    nicLinks.find(({ index }) => index === ifindex)
+  const settings = nics
+    .filter(({ device }) => linkOf(device.ifindex)?.ipv4.rp_filter !== looseReversePath)
+    .map(({ device }) =>
+      changeLink({ index: device.ifindex, ipv4: { rp_filter: looseReversePath } }),
+    )
+  const nicsDown = nics.filter(({ device }) => linkOf(device.ifindex)?.isUp === false)
+  const podsDown = podLinks.filter(link => !link.isUp && !strays.has(link.index))
+  const ups = [
+    ...nicsDown.map(({ device }) => device.ifindex),
+    ...podsDown.map(({ index }) => index),
+  ]
+  return send([...settings, ...ups.map(index => changeLink({ index, up: true }))])
+}
+
+// Add before delete: whatever still works goes on working until what replaces it is there.
+const applyDiff = ({ missing, excess }: HostDiff): readonly string[] => {
+  const additions: readonly Request[] = [
+    ...missing.addresses.map(({ device, ip }) =>
+      replaceAddress({
+        index: device,
+        address: ip,
+        prefixLength: familyOf(ip) === 4 ? 32 : 128,
+        noDuplicateDetection: true,
+        noPrefixRoute: true,
+      }),
+    ),
+    ...missing.routes.map(route => replaceRoute(toRoute(route))),
+    ...missing.rules.map(rule => addRule(toRule(rule))),
+    ...missing.neighbours.map(toNeighbour),
+  ]
+  const removals: readonly Request[] = [
+    ...excess.rules.map(rule => removeRule(toRule(rule))),
+    ...excess.routes.map(route => removeRoute(toRoute(route))),
+  ]
+  return [...send(additions), ...changeMaps({ missing, excess }), ...send(removals)]
+}
+
+const changeMaps = ({ missing, excess }: HostDiff): readonly string[] =>
+  ([4, 6] as const).flatMap(family => {
+    const set = elementSet(family)
+    const gone = excess.elements.filter(({ ip }) => familyOf(ip) === family).map(toElement)
+    const fresh = missing.elements.filter(({ ip }) => familyOf(ip) === family).map(toElement)
+    const failures: string[] = []
+    // An address that moved to another NIC keeps its key, so its old element goes first.
+    if (gone.length > 0)
+      failures.push(...refusals([removeElementsIfPresent(OWN_NAMESPACE, set, gone).ack]))
+    if (fresh.length === 0) return failures
+    const ack = changeElements(OWN_NAMESPACE, [{ kind: 'add', set, elements: fresh }])
+    return [...failures, ...refusals([ack])]
+  })
+
+const toRule = (rule: {
+  family: Family
+  priority: number
+  table: number
+  mark: number | undefined
+}) => ({
+  family: rule.family,
+  priority: rule.priority,
+  table: rule.table,
+  ...(rule.mark === undefined ? {} : { mark: { value: rule.mark, mask: markMask } }),
+})
+
+const send = (requests: readonly Request[]): readonly string[] =>
+  requests.length === 0 ? [] : refusals(request(OWN_NAMESPACE, requests))
+
+const refusals = (acks: readonly Ack[]): readonly string[] =>
+  acks.flatMap(ack =>
+    ack.ok || ack.code === 'EEXIST' || isAbsent(ack)
+      ? []
+      : [`the kernel refused a part of the node's wiring: ${ack.message}`],
+  )

@@ -1,0 +1,77 @@
+// What the kernel holds of ours, as the same values that say what it should hold.
+
+import { parseMac } from '#core/names.ts'
+import { podChain } from '#core/ruleset.ts'
+import type { HostObjects, PresentNic } from '#core/wiring.ts'
+import {
+  dumpAddresses,
+  dumpNeighbours,
+  dumpRoutes,
+  dumpRules,
+  OWN_NAMESPACE,
+} from '#linux/kernel.ts'
+import type { Link } from '#linux/netlink/link.ts'
+import { ROUTE_PROTOCOL } from '#linux/netlink/route.ts'
+import { type Element, listElements } from '#linux/nftables/transaction.ts'
+import { elementSet } from './wire.ts'
+
+type Scene = {
+  readonly nics: readonly PresentNic[]
+  readonly podLinks: readonly Link[]
+}
+
+/** Routes and rules that carry our protocol number, our maps, and what stands on our links. */
+export const observeObjects = (scene: Scene): HostObjects & { readonly hasTable: boolean } => {
+  const maps = ([4, 6] as const).map(family => listElements(OWN_NAMESPACE, elementSet(family)))
+  const objects: HostObjects = {
+    routes: observeRoutes(),
+    rules: observeRules(),
+    neighbours: observeNeighbours(scene),
+    elements: maps.flatMap(elements => (elements ?? []).flatMap(toSpec)),
+    addresses: observeAddresses(scene),
+  }
+  return { ...objects, hasTable: maps.every(elements => elements !== undefined) }
+}
+
+const observeRoutes = (): HostObjects['routes'] =>
+  dumpRoutes(OWN_NAMESPACE, { protocol: ROUTE_PROTOCOL })
+    .filter(route => route.protocol === ROUTE_PROTOCOL && route.device !== undefined)
+    .map(({ table, destination, device, gateway, source }) => ({
+      table,
+      destination,
+      device: device ?? 0,
+      gateway,
+      source,
+    }))
+
+const observeRules = (): HostObjects['rules'] =>
+  dumpRules(OWN_NAMESPACE, { protocol: ROUTE_PROTOCOL }).map(
+    ({ family, priority, table, mark }) => ({ family, priority, table, mark: mark?.value }),
+  )
+
+const observeNeighbours = ({ podLinks }: Scene): HostObjects['neighbours'] => {
+  const ours = new Set(podLinks.map(link => link.index))
+  return dumpNeighbours(OWN_NAMESPACE).flatMap(({ index, address, mac, isPermanent }) => {
+    const parsed = mac === undefined ? undefined : parseMac(mac)
+    if (!isPermanent || !ours.has(index) || parsed === undefined) return []
+    return [{ device: index, ip: address, mac: parsed }]
+  })
+}
+
+const observeAddresses = ({ nics }: Scene): HostObjects['addresses'] => {
+  const devices = new Set(nics.map(nic => nic.device.ifindex))
+  return dumpAddresses(OWN_NAMESPACE)
+    .filter(({ index }) => devices.has(index))
+    .map(({ index, address }) => ({ device: index, ip: address }))
+}
+
+const slotOf = new Map(
+  Array.from({ length: 128 }, (_, slot): readonly [string, number] => [podChain(slot), slot]),
+)
+
+const toSpec = ({ key, value }: Element): HostObjects['elements'] => {
+  const [device, ip] = key
+  if (typeof device !== 'number' || typeof ip !== 'string') return []
+  const chain = value?.kind === 'goto' ? value.chain : ''
+  return [{ device, ip, slot: slotOf.get(chain) ?? 0 }]
+}

@@ -1,0 +1,178 @@
+// One pod in the kernel: a veth made in place, addresses, routes, neighbours and the map element
+// that lets it send; and all of that undone. Synchronous, because rtnetlink is serial anyway.
+
+import { cidr, familyOf, hostCidr, type Ip, ip } from '#core/ip.ts'
+import type { HostFailure, HostOutcome } from '#core/ports.ts'
+import { podChain, podLinkGroup, podMap, tableName } from '#core/ruleset.ts'
+import {
+  type ElementSpec,
+  type NeighbourSpec,
+  podObjects,
+  type PodWiring,
+  type RouteSpec,
+} from '#core/wiring.ts'
+import {
+  type Ack,
+  deleteLinkInBackground,
+  findLink,
+  OWN_NAMESPACE,
+  request,
+  type Request,
+} from '#linux/kernel.ts'
+import { openNamespace } from '#linux/namespace.ts'
+import { addAddress, SCOPE } from '#linux/netlink/address.ts'
+import { changeLink, createVeth, removeLink } from '#linux/netlink/link.ts'
+import { replaceNeighbour } from '#linux/netlink/neighbour.ts'
+import { addRoute, type NewRoute, removeRoute, replaceRoute } from '#linux/netlink/route.ts'
+import { changeElements, type Element, type ElementSet } from '#linux/nftables/transaction.ts'
+
+/** Next hops of every pod; they exist only as permanent neighbours. */
+export const podGateways = { 4: ip('169.254.1.1'), 6: ip('fe80::1') } as const
+
+const loopbackIfindex = 1
+const ok: HostOutcome = { kind: 'ok' }
+
+/** Makes the wiring; on failure everything made is undone before it returns. */
+export const wirePod = (pod: PodWiring, sources: readonly Ip[]): HostOutcome => {
+  const namespace = openNamespace(pod.netns)
+  if (namespace.kind !== 'open') return failed('ENOENT', namespace.message)
+  using open = namespace
+  const made = makeLink(pod, open.fd)
+  if (made.kind === 'failed') return made
+  const outcome = firstFailure([
+    () => refusal(pod, request(open.fd, podRequests(pod))),
+    () => refusal(pod, request(OWN_NAMESPACE, hostRequests(pod, sources))),
+    () => refusal(pod, [changeElements(OWN_NAMESPACE, elementChanges(pod, 'add'))]),
+  ])
+  if (outcome.kind === 'failed') undo(pod)
+  return outcome
+}
+
+/** Routes and map elements go now; the link goes in the background. Absence is success. */
+export const unwirePod = (pod: PodWiring): HostOutcome => {
+  const { routes } = podObjects(pod, [])
+  const acks = request(
+    OWN_NAMESPACE,
+    routes.map(route => removeRoute(toRoute(route))),
+  )
+  const removed = changeElements(OWN_NAMESPACE, elementChanges(pod, 'remove'))
+  return refusal(
+    pod,
+    [...acks, removed].filter(ack => !isAbsent(ack)),
+  )
+}
+
+export const isAbsent = (ack: Ack): boolean =>
+  !ack.ok && ['ESRCH', 'ENOENT', 'ENODEV'].includes(ack.code)
+
+export const toRoute = (route: RouteSpec): NewRoute => ({
+  destination: route.destination,
+  table: route.table,
+  device: route.device,
+  scope: route.gateway === undefined ? SCOPE.link : SCOPE.global,
+  ...(route.gateway === undefined ? {} : { gateway: route.gateway, onLink: true }),
+  ...(route.source === undefined ? {} : { source: route.source }),
+})
+
+export const toNeighbour = ({ device, ip: address, mac }: NeighbourSpec): Request =>
+  replaceNeighbour({ index: device, address, mac })
+
+/** The map of a family, as the ruleset declares it. */
+export const elementSet = (family: 4 | 6): ElementSet => ({
+  table: tableName,
+  name: podMap(family),
+  key: ['number', family === 4 ? 'ip4' : 'ip6'],
+})
+
+export const toElement = ({ device, ip: address, slot }: ElementSpec): Element => ({
+  key: [device, address],
+  value: { kind: 'goto', chain: podChain(slot) },
+})
+
+const elementChanges = (pod: PodWiring, kind: 'add' | 'remove') =>
+  podObjects(pod, []).elements.map(element => ({
+    kind,
+    set: elementSet(familyOf(element.ip)),
+    elements: [toElement(element)],
+  }))
+
+const makeLink = (pod: PodWiring, netnsFd: number): HostOutcome => {
+  const veth = createVeth({
+    index: pod.hostIfindex,
+    name: pod.hostName,
+    mac: pod.hostMac,
+    mtu: pod.mtu,
+    group: podLinkGroup,
+    peer: { index: pod.hostIfindex, name: pod.ifName, mac: pod.podMac, netnsFd },
+  })
+  const [ack] = request(OWN_NAMESPACE, [veth])
+  if (ack === undefined || ack.ok) return ok
+  if (ack.code !== 'EEXIST') return refusal(pod, [ack])
+  if (findLink(netnsFd, { name: pod.ifName }) !== undefined) {
+    const where = `${pod.ifName} already exists in ${pod.netns}`
+    return failed('EEXIST', `interface ${where}; use another interface name or remove it`)
+  }
+  // The host end of an attachment that was never undone; its pod is gone, so nobody misses it.
+  const old = findLink(OWN_NAMESPACE, { name: pod.hostName })
+  if (old === undefined || old.group !== podLinkGroup) return refusal(pod, [ack])
+  return refusal(pod, request(OWN_NAMESPACE, [removeLink(old.index), veth]))
+}
+
+const podRequests = (pod: PodWiring): readonly Request[] => {
+  const device = pod.hostIfindex
+  const own = (address: Ip): readonly Request[] => {
+    const family = familyOf(address)
+    const gateway = podGateways[family]
+    const everywhere = cidr(family === 4 ? '0.0.0.0/0' : '::/0')
+    const reach = { destination: hostCidr(gateway), device, scope: SCOPE.link }
+    return [
+      addAddress({
+        index: device,
+        address,
+        prefixLength: family === 4 ? 32 : 128,
+        noDuplicateDetection: true,
+      }),
+      // The IPv6 gateway is link-local and reachable by itself.
+      ...(family === 4 ? [addRoute(reach)] : []),
+      addRoute({ destination: everywhere, device, gateway, onLink: true, source: address }),
+      replaceNeighbour({ index: device, address: gateway, mac: pod.hostMac }),
+    ]
+  }
+  return [
+    changeLink({ index: loopbackIfindex, up: true }),
+    changeLink({ index: device, up: true }),
+    ...pod.ips.flatMap(own),
+  ]
+}
+
+const hostRequests = (pod: PodWiring, sources: readonly Ip[]): readonly Request[] => {
+  const { routes, neighbours } = podObjects(pod, sources)
+  return [...routes.map(route => replaceRoute(toRoute(route))), ...neighbours.map(toNeighbour)]
+}
+
+const undo = (pod: PodWiring): void => {
+  unwirePod(pod)
+  void deleteLinkInBackground(pod.hostIfindex)
+}
+
+const firstFailure = (steps: readonly (() => HostOutcome)[]): HostOutcome => {
+  for (const step of steps) {
+    const outcome = step()
+    if (outcome.kind === 'failed') return outcome
+  }
+  return ok
+}
+
+const refusal = (pod: PodWiring, acks: readonly Ack[]): HostOutcome => {
+  const bad = acks.find(ack => !ack.ok)
+  if (bad === undefined || bad.ok) return ok
+  const what = `the kernel refused the wiring of ${pod.ifName} in ${pod.netns}`
+  return failed(bad.code, `${what}: ${bad.message}`)
+}
+
+// A namespace that is gone or a name that is taken stays so; the rest may pass.
+const failed = (code: string, message: string): HostOutcome => {
+  const isTemporary = code !== 'ENOENT' && code !== 'EEXIST'
+  const failure: HostFailure = { code, message, isTemporary }
+  return { kind: 'failed', failure }
+}
