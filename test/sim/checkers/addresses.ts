@@ -1,0 +1,127 @@
+// One holder per address, judged from answers and the kernel: nothing is given twice, reused before
+// it has rested and its old link is gone, or given before packets can flow to it.
+
+import type { Cidr, Ip } from '#core/ip.ts'
+import { after, type Millis, type SandboxKey } from '#core/names.ts'
+import type { PodWiring } from '#core/wiring.ts'
+import type { Notice } from '../notices.ts'
+import { blockOf } from '../space.ts'
+import type { Checker, Fail, World } from '../world.ts'
+
+export const oneHolder = (world: World, fail: Fail): Checker => {
+  const wiring = (pod: PodWiring): void => {
+    for (const address of pod.ips) {
+      const holder = world.live.holderOf(address)
+      if (holder !== undefined && holder.key !== pod.sandbox) {
+        fail(`${address} is wired to ${pod.sandbox} while ${holder.key} lives with it`)
+      }
+      const owners = [world.kernel.routes.get(address), world.kernel.elements.get(address)]
+      for (const owner of owners) {
+        if (owner === undefined || owner.sandbox === pod.sandbox) continue
+        fail(`${address} is wired to ${pod.sandbox} while the kernel sends it to ${owner.sandbox}`)
+      }
+    }
+  }
+  const answered = (key: SandboxKey, ips: readonly Ip[]): void => {
+    if (ips.length === 0) fail(`${key} is answered 'added' with no address`)
+    if (world.live.pods.has(key) && world.live.pods.get(key)?.ips.join() !== ips.join()) {
+      fail(`${key} is answered twice with different addresses`)
+    }
+    for (const address of ips) {
+      const holder = world.live.holderOf(address)
+      if (holder === undefined || holder.key === key) continue
+      fail(`${address} is given to ${key} while ${holder.key} lives with it`)
+    }
+  }
+  return {
+    name: 'oneHolder',
+    notice: notice => {
+      if (notice.kind === 'wiring') wiring(notice.pod)
+      if (notice.kind !== 'answered' || notice.answer.kind !== 'added') return
+      answered(notice.answer.sandbox.key, notice.answer.wiring.ips)
+    },
+    atRest: () => undefined,
+  }
+}
+
+export const cooling = (world: World, fail: Fail): Checker => {
+  const released = new Map<Ip, { readonly at: Millis; readonly key: SandboxKey }>()
+  const now = (): Millis => world.scheduler.clock.now()
+  const isCooling = (at: Millis): boolean => now() < after(at, world.config().coolingMs)
+
+  const wiring = (pod: PodWiring): void => {
+    for (const address of pod.ips) {
+      const last = released.get(address)
+      if (last !== undefined && last.key !== pod.sandbox && isCooling(last.at)) {
+        fail(`${address} is given to ${pod.sandbox} ${now() - last.at} ms after ${last.key} left`)
+      }
+      for (const link of world.kernel.links.values()) {
+        if (link.sandbox === pod.sandbox || !link.ips.includes(address)) continue
+        fail(`${address} is given to ${pod.sandbox} while the link of ${link.sandbox} is there`)
+      }
+    }
+  }
+  const returned = (blocks: readonly Cidr[]): void => {
+    for (const [address, last] of released) {
+      const block = isCooling(last.at) ? blockOf(blocks, address) : undefined
+      if (block !== undefined) fail(`${block} is returned while ${address} cools`)
+    }
+    for (const block of blocks) {
+      const pod = world.live.inBlock(block)[0]
+      if (pod !== undefined && pod.robbedAt === undefined) {
+        fail(`${block} is returned while ${pod.key} lives in it`)
+      }
+      for (const link of world.kernel.links.values()) {
+        if (!link.ips.some(address => blockOf([block], address) !== undefined)) continue
+        fail(`${block} is returned while the link of ${link.sandbox} is there`)
+      }
+    }
+  }
+  return {
+    name: 'cooling',
+    notice: notice => {
+      switch (notice.kind) {
+        case 'wiring':
+          return wiring(notice.pod)
+        case 'unwired':
+          if (notice.outcome.kind !== 'ok') return undefined
+          for (const address of notice.pod.ips) {
+            const last = released.get(address)
+            if (last?.key === notice.pod.sandbox) continue
+            released.set(address, { at: now(), key: notice.pod.sandbox })
+          }
+          return undefined
+        case 'called':
+          return notice.call.kind === 'returnBlocks' ? returned(notice.call.blocks) : undefined
+        case 'taken':
+          // What the cloud has back may be lent again as a fresh address.
+          for (const address of released.keys()) {
+            if (blockOf([notice.block], address) !== undefined) released.delete(address)
+          }
+          return undefined
+        case 'rebooted':
+          return released.clear()
+        default:
+          return undefined
+      }
+    },
+    atRest: () => undefined,
+  }
+}
+
+export const settling = (world: World, fail: Fail): Checker => ({
+  name: 'settling',
+  notice: (notice: Notice) => {
+    if (notice.kind !== 'wired' || notice.outcome.kind !== 'ok') return
+    for (const address of notice.pod.ips) {
+      const nic = world.estate.ownerOf(address)
+      const block = nic === undefined ? undefined : blockOf(nic.blocks.keys(), address)
+      const lentAt = block === undefined ? undefined : nic?.blocks.get(block)
+      if (lentAt === undefined) continue
+      const ageMs = world.scheduler.clock.now() - lentAt
+      if (ageMs >= world.config().settleMs) continue
+      fail(`${address} is given to ${notice.pod.sandbox} ${ageMs} ms after the cloud lent it`)
+    }
+  },
+  atRest: () => undefined,
+})

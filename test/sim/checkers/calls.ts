@@ -1,0 +1,193 @@
+// Calls to the cloud: within the configured rates, never twice at a time for the same thing, within
+// the limits, and never about NICs that are somebody else's.
+
+import type { CallClass } from '#core/budget.ts'
+import { familyOf, sizeOf } from '#core/ip.ts'
+import { lengthOf } from '#core/ip.ts'
+import { defaultPool } from '#core/names.ts'
+import { bitsOf } from '#core/ip.ts'
+import type { BlockRequest } from '#core/ports.ts'
+import type { CloudCall, Notice } from '../notices.ts'
+import type { Checker, Fail, World } from '../world.ts'
+
+export const rates = (world: World, fail: Fail): Checker => {
+  let buckets = new Map<CallClass, { tokens: number; at: number }>()
+  const blockedUntil = new Map<CallClass, number>()
+  const spend = (call: CloudCall): void => {
+    const { capacity, perSecond } = world.config().rates[call.class]
+    const bucket = buckets.get(call.class) ?? { tokens: capacity, at: call.at }
+    const refill = ((call.at - bucket.at) / 1000) * perSecond
+    const tokens = Math.min(capacity, bucket.tokens + refill) - 1
+    buckets.set(call.class, { tokens, at: call.at })
+    // The daemon rounds to whole milliseconds in its favour.
+    if (tokens < -0.01) {
+      fail(`${call.kind} exceeds ${capacity} calls and ${perSecond} a second of ${call.class}`)
+    }
+    if (call.at < (blockedUntil.get(call.class) ?? 0)) {
+      fail(`${call.kind} is called before the wait that the cloud asked for is over`)
+    }
+  }
+  return {
+    name: 'rates',
+    notice: notice => {
+      switch (notice.kind) {
+        case 'lifeStarted':
+          // A process that starts knows nothing of what its predecessor spent.
+          buckets = new Map()
+          return blockedUntil.clear()
+        case 'called':
+          return spend(notice.call)
+        case 'returned': {
+          const { failure, call } = notice
+          if (failure?.kind !== 'throttled' || call.life !== world.life()?.number) return undefined
+          const until = world.scheduler.clock.now() + (failure.retryAfterMs ?? 0)
+          return void blockedUntil.set(call.class, until)
+        }
+        default:
+          return undefined
+      }
+    },
+    atRest: () => undefined,
+  }
+}
+
+/** Two calls with the same name would do the same work twice. */
+const nameOf = (call: CloudCall): string => {
+  switch (call.kind) {
+    case 'createNic':
+      return `createNic ${call.request.token}`
+    case 'lendBlocks':
+      return `lendBlocks ${call.nic} IPv${call.blocks.family}`
+    case 'attachNic':
+    case 'detachNic':
+    case 'deleteNic':
+    case 'returnBlocks':
+      return `${call.kind} ${call.nic}`
+    case 'describeNode':
+    case 'observeCloud':
+      return call.kind
+  }
+}
+
+export const twins = (_world: World, fail: Fail): Checker => {
+  let underWay = new Map<string, number>()
+  return {
+    name: 'twins',
+    notice: notice => {
+      if (notice.kind === 'lifeStarted') underWay = new Map()
+      if (notice.kind === 'called') {
+        const name = nameOf(notice.call)
+        if (underWay.has(name)) fail(`${name} is called while the same call is under way`)
+        underWay.set(name, notice.call.serial)
+      }
+      if (notice.kind !== 'returned') return
+      const name = nameOf(notice.call)
+      if (underWay.get(name) === notice.call.serial) underWay.delete(name)
+    },
+    atRest: () => undefined,
+  }
+}
+
+export const foreign = (world: World, fail: Fail): Checker => ({
+  name: 'foreign',
+  notice: (notice: Notice) => {
+    if (notice.kind !== 'called' || !('nic' in notice.call)) return
+    const { kind } = notice.call
+    const nic = world.estate.nics.get(notice.call.nic)
+    if (nic === undefined) return
+    if (!nic.isManaged) fail(`${kind} is called for ${nic.id}, which somebody else manages`)
+    const isEnding = kind === 'detachNic' || kind === 'deleteNic'
+    if (isEnding && nic.isPrimary) fail(`${kind} is called for the primary NIC`)
+    if (isEnding && nic.token === undefined) fail(`${kind} is called for ${nic.id}, not made by us`)
+    if (kind === 'deleteNic' && nic.attachment.kind === 'attached') {
+      if (world.live.onNic(nic.id).length > 0) fail(`${nic.id} is deleted with pods on it`)
+    }
+  },
+  atRest: () => undefined,
+})
+
+export const limits = (world: World, fail: Fail): Checker => {
+  const { estate } = world
+  /** Addresses asked for by calls under way, by call. */
+  const asked = new Map<number, number>()
+  /** Until then the daemon may honestly be wrong about what it holds. */
+  let murkyUntil = 0
+  const now = (): number => world.scheduler.clock.now()
+  const murky = (): void => {
+    const { observeEveryMs, consistencyMs } = world.config()
+    murkyUntil = Math.max(murkyUntil, now() + 2 * observeEveryMs + consistencyMs + 120_000)
+  }
+  const sizeOfRequest = (blocks: BlockRequest): number =>
+    2 ** (bitsOf(blocks.family) - blocks.length)
+
+  const lending = (call: CloudCall, blocks: BlockRequest): void => {
+    if (blocks.count < 0) fail(`${call.kind} asks for ${blocks.count} blocks`)
+    if (blocks.family !== 4) return
+    const maximum = world.config().pools.get(defaultPool)?.maximum
+    const size = sizeOfRequest(blocks)
+    const held = heldAddresses(world) + [...asked.values()].reduce((sum, n) => sum + n, 0)
+    asked.set(call.serial, size * blocks.count)
+    if (now() < murkyUntil || maximum === undefined || blocks.count === 0) return
+    // A maximum inside a block is rounded up to the block.
+    if (held + size * (blocks.count - 1) < maximum) return
+    fail(`${call.kind} asks for ${blocks.count}×${size} with ${held} of at most ${maximum} held`)
+  }
+  const nicLimit = (): number =>
+    Math.min(estate.limits.nicsMax, world.config().nicsMax ?? estate.limits.nicsMax)
+
+  const check = (call: CloudCall): void => {
+    if (call.kind === 'createNic') {
+      lending(call, call.request.blocks)
+      const known = [...estate.nics.values()].filter(nic => nic.createdAt < call.at).length
+      if (known >= nicLimit() && now() >= murkyUntil) {
+        fail(`a NIC is created although ${known} of ${nicLimit()} exist`)
+      }
+    }
+    if (call.kind === 'attachNic' && now() >= murkyUntil) {
+      const others = estate.attached().filter(nic => nic.id !== call.nic).length
+      if (others >= nicLimit()) fail(`a NIC is attached although ${others} of ${nicLimit()} are`)
+    }
+    if (call.kind !== 'lendBlocks') return
+    lending(call, call.blocks)
+    const nic = estate.nics.get(call.nic)
+    const { family, count } = call.blocks
+    const held = [...(nic?.blocks.keys() ?? [])].filter(block => familyOf(block) === family).length
+    if (held + count > estate.limits.blocksPerNicMax[family] && now() >= murkyUntil) {
+      fail(`${count} blocks are asked for ${call.nic}, which holds ${held}`)
+    }
+  }
+  return {
+    name: 'limits',
+    notice: notice => {
+      switch (notice.kind) {
+        case 'called':
+          return check(notice.call)
+        case 'returned':
+          asked.delete(notice.call.serial)
+          if (notice.failure?.ambiguous === true) murky()
+          return undefined
+        case 'lifeStarted':
+          asked.clear()
+          return murky()
+        case 'taken':
+        case 'detached':
+        case 'nicCreated':
+          if (notice.kind === 'nicCreated' ? notice.token === undefined : notice.by === 'human') {
+            murky()
+          }
+          return undefined
+        default:
+          return undefined
+      }
+    },
+    atRest: () => undefined,
+  }
+}
+
+/** Pod addresses lent to the NICs that are the daemon's to use. */
+export const heldAddresses = (world: World): number =>
+  [...world.estate.nics.values()]
+    .filter(nic => nic.isManaged)
+    .flatMap(nic => [...nic.blocks.keys()])
+    .filter(block => familyOf(block) === 4 && lengthOf(block) >= 28)
+    .reduce((sum, block) => sum + sizeOf(block), 0)

@@ -1,0 +1,104 @@
+// An address belongs to the NIC its wiring names, by the cloud's truth, when it is given and for as
+// long as the pod lives. What a human takes away is excused, once it is reported.
+
+import { contains } from '#core/ip.ts'
+import type { SandboxKey } from '#core/names.ts'
+import type { State } from '#core/state.ts'
+import type { PodWiring } from '#core/wiring.ts'
+import type { Checker, Fail, LivePod, World } from '../world.ts'
+
+/** For how long an address a human took may be unknown to the daemon, in observations. */
+const observationsToNotice = 4
+
+export const ownership = (world: World, fail: Fail): Checker => {
+  const { estate, kernel } = world
+  /** A human took it so lately that the daemon cannot know. */
+  let meddledAt = -Infinity
+  const now = (): number => world.scheduler.clock.now()
+  const mayBeUnaware = (): boolean =>
+    now() - meddledAt < world.config().observeEveryMs * observationsToNotice + 600_000
+
+  const answered = (key: SandboxKey, wiring: PodWiring): void => {
+    const slot = kernel.slots.get(wiring.slot)
+    if (slot === undefined) {
+      if (!mayBeUnaware() && !meddledSlots.has(wiring.slot)) {
+        fail(`${key} is wired to slot ${wiring.slot}, which the kernel does not have`)
+      }
+      return
+    }
+    for (const address of wiring.ips) {
+      const owner = estate.ownerOf(address)
+      if (owner?.mac === slot.mac && owner.attachment.kind === 'attached') continue
+      if (mayBeUnaware()) continue
+      const truth = owner === undefined ? 'nobody' : `${owner.id} (${owner.attachment.kind})`
+      fail(`${key} gets ${address} on slot ${wiring.slot} (${slot.mac}); ${truth} has it`)
+    }
+  }
+  const meddledSlots = new Set<number>()
+  const robbed = (pods: readonly LivePod[], what: string): void => {
+    for (const pod of pods) {
+      if (pod.robbedAt === undefined) fail(`${what} while ${pod.key} lives on it`)
+    }
+  }
+  return {
+    name: 'ownership',
+    notice: notice => {
+      switch (notice.kind) {
+        case 'answered':
+          if (notice.answer.kind !== 'added') return undefined
+          return answered(notice.answer.sandbox.key, notice.answer.wiring)
+        case 'taken':
+          if (notice.by === 'human') meddledAt = now()
+          else robbed(world.live.inBlock(notice.block), `${notice.block} is returned`)
+          return undefined
+        case 'detached':
+          if (notice.by === 'human') meddledAt = now()
+          else robbed(world.live.onNic(notice.nic), `${notice.nic} is detached`)
+          return undefined
+        case 'reconciled':
+          for (const nic of notice.desired.nics) slotChanged(world, fail, nic)
+          return undefined
+        default:
+          return undefined
+      }
+    },
+    atRest: () => {
+      const state = world.life()?.state()
+      if (state === undefined) return
+      for (const pod of world.live.pods.values()) {
+        if (!isRobbedNow(world, pod) || isReported(state, pod)) continue
+        fail(
+          `${pod.key} lost ${pod.ips.join()} to a human at ${pod.robbedAt}, and no problem says so`,
+        )
+      }
+    },
+  }
+}
+
+const slotChanged = (
+  world: World,
+  fail: Fail,
+  nic: { readonly slot: number; readonly mac: string },
+): void => {
+  for (const pod of world.live.pods.values()) {
+    const own = pod.nic === undefined ? undefined : world.estate.nics.get(pod.nic)
+    if (pod.slot !== nic.slot || own === undefined || own.mac === nic.mac) continue
+    fail(`slot ${nic.slot} becomes ${nic.mac} while ${pod.key} lives there on ${own.id}`)
+  }
+}
+
+const isRobbedNow = (world: World, pod: LivePod): boolean =>
+  pod.robbedAt !== undefined &&
+  pod.ips.some(address => {
+    const owner = world.estate.ownerOf(address)
+    return owner?.id !== pod.nic || owner?.attachment.kind !== 'attached'
+  })
+
+const isReported = (state: State, pod: LivePod): boolean => {
+  const nic = pod.nic === undefined ? undefined : state.nics.get(pod.nic)
+  const block = [...(nic?.blocks.values() ?? [])].find(each =>
+    pod.ips.some(address => contains(each.cidr, address)),
+  )
+  const isLost = nic?.phase.kind === 'lost' || block?.phase.kind === 'lost'
+  return isLost || [...state.problems.values()].some(problem => problem.kind === 'lost')
+}

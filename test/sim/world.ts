@@ -1,0 +1,117 @@
+// Everything a checker may look at: the outside truth of the simulated day, and the two things the
+// daemon shows the outside, its ledger and its status.
+
+import type { Cidr, Ip } from '#core/ip.ts'
+import { contains } from '#core/ip.ts'
+import type { Millis, NicId, SandboxKey } from '#core/names.ts'
+import type { CoreConfig, State } from '#core/state.ts'
+import type { Scheduler } from './clock.ts'
+import type { Core, Life } from './daemon.ts'
+import type { Estate } from './estate.ts'
+import type { Kernel } from './kernel.ts'
+import type { SimLedger } from './ledger.ts'
+import type { Notice } from './notices.ts'
+import type { SimRuntime } from './runtime.ts'
+
+export type World = {
+  readonly scheduler: Scheduler
+  readonly estate: Estate
+  readonly kernel: Kernel
+  readonly ledger: SimLedger
+  readonly runtime: SimRuntime
+  readonly core: Core
+  config(): CoreConfig
+  life(): Life | undefined
+  /** How stale a description can be, at most. */
+  readonly staleMaxMs: number
+  readonly live: LivePods
+}
+
+/** One judge: hears every notice, and is asked when the day has come to rest. */
+export type Checker = {
+  readonly name: string
+  readonly notice: (notice: Notice) => void
+  readonly atRest: () => void
+}
+
+export type Fail = (message: string) => void
+
+export type MakeChecker = (world: World, fail: Fail) => Checker
+
+/** A pod that was answered 'added' and has not been ended by the runtime. */
+export type LivePod = {
+  readonly key: SandboxKey
+  readonly ips: readonly Ip[]
+  readonly slot: number
+  /** The NIC that held its first address, by the cloud's truth, when the answer was given. */
+  readonly nic: NicId | undefined
+  readonly since: Millis
+  /** A human took its address or NIC away then. */
+  robbedAt: Millis | undefined
+}
+
+export type LivePods = {
+  readonly pods: ReadonlyMap<SandboxKey, LivePod>
+  holderOf(address: Ip): LivePod | undefined
+  inBlock(block: Cidr): readonly LivePod[]
+  onNic(nic: NicId): readonly LivePod[]
+  notice(notice: Notice): void
+}
+
+/** Live pods from the outside: answers and the runtime's deeds, nothing of the daemon's state. */
+export const createLivePods = (estate: Estate, now: () => Millis): LivePods => {
+  const pods = new Map<SandboxKey, LivePod>()
+  const byIp = new Map<Ip, SandboxKey>()
+  const drop = (key: SandboxKey): void => {
+    for (const address of pods.get(key)?.ips ?? []) {
+      if (byIp.get(address) === key) byIp.delete(address)
+    }
+    pods.delete(key)
+  }
+  const rob = (robbed: readonly LivePod[]): void => {
+    for (const pod of robbed) pod.robbedAt ??= now()
+  }
+  const inBlock = (block: Cidr): LivePod[] =>
+    [...pods.values()].filter(pod => pod.ips.some(address => contains(block, address)))
+  const onNic = (nic: NicId): LivePod[] => [...pods.values()].filter(pod => pod.nic === nic)
+  return {
+    pods,
+    inBlock,
+    onNic,
+    holderOf: address => pods.get(byIp.get(address) ?? ('' as SandboxKey)),
+    notice: notice => {
+      switch (notice.kind) {
+        case 'answered': {
+          const { answer, isHeard } = notice
+          if (answer.kind !== 'added' || !isHeard || pods.has(answer.sandbox.key)) return
+          const { ips, slot } = answer.wiring
+          const { key } = answer.sandbox
+          const nic = ips[0] === undefined ? undefined : estate.ownerOf(ips[0])?.id
+          pods.set(key, { key, ips, slot, nic, since: now(), robbedAt: undefined })
+          for (const address of ips) byIp.set(address, key)
+          return
+        }
+        case 'podEnded':
+          return drop(notice.key)
+        case 'taken':
+          return notice.by === 'human' ? rob(inBlock(notice.block)) : undefined
+        case 'detached':
+          return notice.by === 'human' ? rob(onNic(notice.nic)) : undefined
+        case 'rebooted':
+          pods.clear()
+          return byIp.clear()
+        default:
+          return undefined
+      }
+    },
+  }
+}
+
+/** What the daemon would know if it were restarted now. */
+export const restoredState = (world: World): State =>
+  world.core.restore({
+    config: world.config(),
+    epoch: 'judge',
+    entries: world.ledger.entries(),
+    at: world.scheduler.clock.now(),
+  }).state
