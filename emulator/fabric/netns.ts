@@ -1,11 +1,14 @@
 // Named network namespaces, and the file that remembers which of them a run made: what a crashed
 // run left behind is found by its run id and removed.
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises'
 import { runCommand } from './command.ts'
 import { isRunId, netnsDirectory, runPrefix } from './layout.ts'
 
 /** Where each running emulator records the namespaces it made. */
 const recordDirectory = '/run/eniway-emulator'
+
+/** Path of a run's admin socket when nobody chose one; `cleanup` removes it. */
+export const adminSocketOf = (run: string): string => `${recordDirectory}/${run}.sock`
 
 /** Creates a namespace and records it first, so that a crash in between leaves no orphan. */
 export const addNetns = async (run: string, name: string): Promise<void> => {
@@ -44,7 +47,7 @@ export const cleanup = async (run: string): Promise<readonly string[]> => {
   for (const name of ours) {
     await runCommand({ netns: undefined, argv: ['ip', 'netns', 'delete', name] })
   }
-  await rm(recordFile(run), { force: true })
+  await forget(run)
   return ours
 }
 
@@ -74,11 +77,18 @@ const recorded = async (run: string): Promise<readonly string[]> => {
 }
 
 const record = async (run: string, names: readonly string[]): Promise<void> => {
-  if (names.length === 0) return rm(recordFile(run), { force: true })
+  if (names.length === 0) return forget(run)
   await mkdir(recordDirectory, { recursive: true })
   const draft = `${recordFile(run)}.new`
   await writeFile(draft, `${JSON.stringify({ netns: names })}\n`)
   await rename(draft, recordFile(run))
+}
+
+const forget = async (run: string): Promise<void> => {
+  await rm(recordFile(run), { force: true })
+  await rm(adminSocketOf(run), { force: true })
+  // Fails while another run has its record there, which is as it should be.
+  await rmdir(recordDirectory).catch(() => undefined)
 }
 
 const namesIn = async (directory: string): Promise<string[]> => {

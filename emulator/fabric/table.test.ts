@@ -33,7 +33,11 @@ const portOf = (number: number, change: Partial<FabricNic> = {}): Port => ({
   },
 })
 
-const check = (table: Table, ports: readonly [Port?, Port?], want: readonly string[]) => {
+const check = (
+  table: Table,
+  ports: readonly [Port | undefined, Port | undefined],
+  want: readonly string[],
+) => {
   const change = table.change(ports[0], ports[1])
   change.commit()
   expect(change.lines.map(line => line.replace(' inet fabric', ''))).toEqual(want)
