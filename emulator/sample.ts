@@ -1,0 +1,48 @@
+// A small cloud that tests share: one VPC, two subnets of one zone and a third elsewhere, two nodes.
+import { cidr, ip } from '#core/ip.ts'
+import { typeLimits } from './aws/types.ts'
+import { type Built, type Description, buildVpc } from './description.ts'
+import { type VirtualClock, virtualClock } from './model/clock.ts'
+import { type LatencyName, latencyProfiles } from './model/latency.ts'
+import { type World, createWorld } from './model/world.ts'
+
+/** Two nodes with known primary addresses; `tiny` has eleven usable addresses, the others 251. */
+export const sampleVpc: Description = {
+  cidrs: [cidr('10.0.0.0/16')],
+  cidrs6: [cidr('2600:1f18:0:100::/56')],
+  subnets: [
+    {
+      name: 'a',
+      zone: 'us-east-1a',
+      cidr: cidr('10.0.0.0/24'),
+      cidr6: cidr('2600:1f18:0:100::/64'),
+    },
+    { name: 'tiny', zone: 'us-east-1a', cidr: cidr('10.0.1.0/28') },
+    { name: 'b', zone: 'us-east-1b', cidr: cidr('10.0.2.0/24') },
+  ],
+  securityGroups: [{ name: 'closed', ingress: [], egress: [] }],
+  instances: [
+    { name: 'node-a', type: 'm5.large', subnet: 'a', primaryAddress: ip('10.0.0.10') },
+    { name: 'node-b', type: 't3.medium', subnet: 'b', primaryAddress: ip('10.0.2.10') },
+  ],
+}
+
+/** The sample without any face, on virtual time. */
+export interface SampleWorld {
+  readonly world: World
+  readonly clock: VirtualClock
+  readonly ids: Built
+}
+
+export const sampleWorld = (latency: LatencyName = 'none', seed = 1): SampleWorld => {
+  const clock = virtualClock()
+  const world = createWorld({
+    seed,
+    clock,
+    latency: latencyProfiles[latency],
+    quotas: { nicsMax: 20, groupsPerNicMax: 5, tagsMax: 50 },
+    typeLimits,
+    nameId: (kind, hex) => `${kind}-${hex.slice(0, 17)}`,
+  })
+  return { world, clock, ids: buildVpc(world, sampleVpc) }
+}
