@@ -53,11 +53,10 @@ const emulatorOptions = (
   fabric: PacketFabric | undefined,
 ): EmulatorOptions => {
   const { run, layout, seed, latency, adminSocket } = options
-  const instances = layout.instances.map(instance => ({
-    ...instance,
-    netns: instanceNetns(run, instance.name),
-  }))
-  const common = { seed, latency, adminSocket, vpc: { ...layout, instances } }
+  const netnsOf = (name: string): string => instanceNetns(run, name)
+  // Said for each: `netnsOf` only names instances that are launched later.
+  const instances = layout.instances.map(it => ({ ...it, netns: netnsOf(it.name) }))
+  const common = { seed, latency, adminSocket, netnsOf, vpc: { ...layout, instances } }
   if (fabric === undefined) return common
   return {
     ...common,

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { Description } from './description.ts'
 import { cleanup } from './fabric/netns.ts'
 import { launchEmulator } from './launch.ts'
 import type { Launched, LaunchedEmulator, LaunchOptions } from './launch.ts'
@@ -87,10 +88,15 @@ const launchOptions = async (flags: Flags): Promise<LaunchOptions> => {
     hasFabric: flags.fabric,
     ...(run === undefined ? {} : { run }),
     ...(adminSocket === undefined ? {} : { adminSocket }),
-    ...(config === undefined
-      ? {}
-      : { layout: parseLayout(await readFile(config, 'utf8'), config) }),
+    ...(config === undefined ? {} : { layout: await readLayout(config) }),
   }
+}
+
+const readLayout = async (file: string): Promise<Description> => {
+  const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new Error(`cannot read the VPC described in ${file}: ${cause.code}`, { cause })
+  })
+  return parseLayout(text, file)
 }
 
 // A parent that started us with a channel wants us gone when it is gone.

@@ -68,6 +68,7 @@ const newInstances = (run: string) => {
     if (known.has(id) && isThere) return
     if (!isThere) await addNetns(run, netns)
     known.set(id, { netns, isOurs: !isThere })
+    if (!isThere) await writeSysctls(netns, guestSysctls)
     await ipBatch(netns, ['link set lo up'])
   }
 
@@ -100,6 +101,14 @@ const prepare = async (netns: string): Promise<void> => {
   ])
   await nftApply(netns, baseTable())
 }
+
+// As a distribution boots, whatever the machine around us is set to: IPv4 settings of a new
+// namespace are copies of the first one's. Loose source checks are systemd's 50-default.conf.
+const guestSysctls: readonly (readonly [string, number])[] = [
+  ['net/ipv4/ip_forward', 0],
+  ['net/ipv4/conf/all/rp_filter', 2],
+  ['net/ipv4/conf/default/rp_filter', 2],
+]
 
 // Set before any port exists: a new device copies `default`.
 const sysctls: readonly (readonly [string, number])[] = [

@@ -307,6 +307,18 @@ describe('hot plug', () => {
     await drops('unowned', () => ask('10.0.2.77', '10.0.1.10'))
   })
 
+  test('an adopted namespace outlives the fabric, without its devices', async () => {
+    const adopting = await newVpc()
+    const netns = adopting.netns('e')
+    await runCommand({ netns: undefined, argv: ['ip', 'netns', 'add', netns] })
+    await adopting.add('e')
+    await adopting.fabric.plug(nicOf('e', { subnet: 1, host: 50 }))
+    expect(await adopting.devices('e')).toHaveLength(2)
+    await adopting.fabric.close()
+    expect((await adopting.devices('e')).map(device => device.ifname)).toEqual(['lo'])
+    expect(await cleanup(adopting.run)).toEqual([netns])
+  })
+
   test('instances that go take their namespaces along', async () => {
     await vpc.add('d')
     await vpc.fabric.plug({ ...spare, instanceId: 'd' })
