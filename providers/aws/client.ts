@@ -3,15 +3,19 @@
 
 import { EC2Client } from '@aws-sdk/client-ec2'
 
+export type CallLimits = { readonly requestMs: number; readonly connectionMs: number }
+
 /** A call that takes longer counts as lost; EC2's slowest mutations answer within seconds. */
-const requestMs = 15_000
-const connectionMs = 3000
+const defaultLimits: CallLimits = { requestMs: 15_000, connectionMs: 3000 }
 
 /**
  * A client that tries everything once. `requestTimeout` alone only prints a warning, so it is made
  * to throw; it ends with the answer's first byte, so the idle limit covers a body that never ends.
  */
-export const createClient = (region: () => Promise<string>): EC2Client =>
+export const createClient = (
+  region: () => Promise<string>,
+  { requestMs, connectionMs }: CallLimits = defaultLimits,
+): EC2Client =>
   new EC2Client({
     region,
     maxAttempts: 1,

@@ -156,34 +156,35 @@ const kindByCode: ReadonlyMap<string, FailureKind> = new Map(
 )
 
 // The same code means different things in different calls; only the text tells. Texts: public logs
-// of CNIs and Terraform (vpc-cni issue 3105 for the first, k8s-vpcnet issue 71 for the second).
+// of CNIs and Terraform (vpc-cni issue 3105, cilium pull request 31016, k8s-vpcnet issue 71).
 const exceptions: readonly {
-  readonly call: string
+  readonly calls: readonly string[]
   readonly code: string
   readonly text: RegExp
   readonly kind: FailureKind
 }[] = [
+  // Fewer free addresses than a prefix needs: single addresses may still be had.
   {
-    call: 'CreateNetworkInterface',
+    calls: ['CreateNetworkInterface', 'AssignPrivateIpAddresses'],
     code: 'InvalidParameterValue',
-    text: /sufficient free|enough free/i,
+    text: /(sufficient|enough) free/i,
     kind: 'fragmented',
   },
   {
-    call: 'AttachNetworkInterface',
+    calls: ['AttachNetworkInterface'],
     code: 'InvalidParameterValue',
     text: /already has an interface attached|in use/i,
     kind: 'conflict',
   },
   // Delete before the detachment has finished: the same call succeeds a moment later.
   {
-    call: 'DeleteNetworkInterface',
+    calls: ['DeleteNetworkInterface'],
     code: 'InvalidNetworkInterface.InUse',
     text: /./,
     kind: 'transient',
   },
   {
-    call: 'DeleteNetworkInterface',
+    calls: ['DeleteNetworkInterface'],
     code: 'InvalidParameterValue',
     text: /in use/i,
     kind: 'transient',
@@ -221,7 +222,7 @@ const codeOf = (error: SdkError): string => {
 
 const kindOf = (call: string, code: string, error: SdkError): FailureKind => {
   const exception = exceptions.find(
-    row => row.call === call && row.code === code && row.text.test(error.message),
+    row => row.calls.includes(call) && row.code === code && row.text.test(error.message),
   )
   if (exception !== undefined) return exception.kind
   const listed = kindByCode.get(code) ?? endings.find(([pattern]) => pattern.test(code))?.[1]
