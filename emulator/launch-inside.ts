@@ -9,6 +9,7 @@ import { instanceNetns } from './fabric/layout.ts'
 import { defaultAccount, startEmulator } from './emulator.ts'
 import type { Emulator, EmulatorOptions } from './emulator.ts'
 import type { InsideMessage, InsideOptions, Launched, LaunchedNode } from './launch.ts'
+import type { LaunchLimits } from './launch-layout.ts'
 
 /** Where nodes ask for metadata: the address every AWS client knows. */
 const metadataHost = '169.254.169.254'
@@ -52,11 +53,11 @@ const emulatorOptions = (
   options: InsideOptions,
   fabric: PacketFabric | undefined,
 ): EmulatorOptions => {
-  const { run, layout, seed, latency, adminSocket } = options
+  const { run, layout, limits, seed, latency, adminSocket } = options
   const netnsOf = (name: string): string => instanceNetns(run, name)
   // Said for each: `netnsOf` only names instances that are launched later.
   const instances = layout.instances.map(it => ({ ...it, netns: netnsOf(it.name) }))
-  const common = { seed, latency, adminSocket, netnsOf, vpc: { ...layout, instances } }
+  const common = { ...limits, seed, latency, adminSocket, netnsOf, vpc: { ...layout, instances } }
   if (fabric === undefined) return common
   return {
     ...common,
@@ -82,7 +83,7 @@ const report = async (
     netns: packets?.fabric.netns,
     nodes,
     endpoint: emulator.endpoint,
-    env: { ...apiEnv(emulator), ...(packets === undefined ? loopback : {}) },
+    env: { ...apiEnv(emulator, options.limits), ...(packets === undefined ? loopback : {}) },
     internet: packets && {
       netns: packets.internet.netns,
       address: packets.internet.address,
@@ -116,13 +117,14 @@ const nodeOf = async (
   }
 }
 
-const apiEnv = (emulator: Emulator): Readonly<Record<string, string>> => {
-  const [key] = defaultAccount.keys
+const apiEnv = (emulator: Emulator, limits: LaunchLimits): Readonly<Record<string, string>> => {
+  const key = limits.accounts?.[0]?.keys[0] ?? defaultAccount.keys[0]
   return {
     AWS_ENDPOINT_URL_EC2: emulator.endpoint,
     AWS_REGION: emulator.region,
     AWS_ACCESS_KEY_ID: key.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: key.secretAccessKey,
+    // A key without a secret is not verified, but clients insist on having one.
+    AWS_SECRET_ACCESS_KEY: key.secretAccessKey ?? 'any',
   }
 }
 

@@ -3,6 +3,7 @@ import { defaultLayout, nodesMax, parseLayout } from './launch-layout.ts'
 
 const small = `
 cidrs: [10.1.0.0/16]
+throttleFactor: 2
 subnets:
   - { name: a, zone: us-east-1a, cidr: 10.1.1.0/24 }
 securityGroups:
@@ -14,7 +15,8 @@ instances:
 
 describe('a layout file', () => {
   test('becomes a description', () => {
-    const layout = parseLayout(small, 'small.yaml')
+    const { vpc: layout, limits } = parseLayout(small, 'small.yaml')
+    expect(limits).toEqual({ throttleFactor: 2 })
     expect(layout.subnets[0]).toMatchObject({ name: 'a', cidr: '10.1.1.0/24' })
     expect(layout.securityGroups?.[0]?.ingress).toEqual([
       { protocol: 'tcp', ports: { from: 80, to: 81 }, peer: { group: 'web' } },
@@ -26,6 +28,7 @@ describe('a layout file', () => {
   test.each([
     ['an unknown key', small.replace('zone:', 'zona:'), /x\.yaml.*zona/],
     ['a wrong prefix', small.replace('10.1.1.0/24', '10.1.1.0/33'), /not a prefix/],
+    ['broken YAML', 'cidrs: [', /cannot read x\.yaml as YAML/],
     ['a wrong port', small.replace('81]', '70000]'), /65535/],
     ['a name that is no file name', small.replace('name: n1', 'name: ../n1'), /lower-case/],
   ])('with %s is refused in one sentence', (_, text, want) => {

@@ -1,10 +1,11 @@
-// The YAML that describes an emulated VPC: subnets, security groups, instances. Parsed here into
-// the emulator's own description; everything refers to everything by name, ids are the seed's.
+// The YAML that describes an emulated cloud: subnets, security groups, instances, accounts, limits.
+// Parsed here into the emulator's own values; everything is referred to by name, ids are the seed's.
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { cidr, parseCidr, parseIp } from '#core/ip.ts'
 import type { Cidr, Ip } from '#core/ip.ts'
 import type { DescribedGroup, DescribedRule, Description } from './description.ts'
+import type { Account, EmulatorOptions } from './emulator.ts'
 
 /** More instances than this are refused: each is a namespace and each NIC some kernel memory. */
 export const nodesMax = 64
@@ -69,22 +70,65 @@ const instance = z.strictObject({
   tags,
 })
 
+const actions = z.array(z.string()).default([])
+
+const account = z.strictObject({
+  id: z.string().regex(/^\d{12}$/, 'use twelve digits'),
+  keys: z
+    .array(
+      z.strictObject({
+        accessKeyId: z.string().regex(/^[A-Za-z0-9]+$/),
+        secretAccessKey: z.string().optional(),
+        deniedActions: actions,
+      }),
+    )
+    .min(1),
+})
+
 const schema = z.strictObject({
   cidrs: z.array(cidrText).min(1),
   cidrs6: z.array(cidrText).default([]),
   subnets: z.array(subnet).min(1),
   securityGroups: z.array(group).default([]),
   instances: z.array(instance).max(nodesMax),
+  /** The first key of the first account is the one that the emulator prints. */
+  accounts: z.array(account).min(1).optional(),
+  /** Actions that instance roles may not call, by role name. */
+  deniedToRoles: z.record(z.string(), z.array(z.string())).optional(),
+  /** Multiplies every documented token bucket. */
+  throttleFactor: z.number().positive().optional(),
+  /** NICs per Region. */
+  nicsMax: z.int().positive().optional(),
 })
+
+/** What a cloud allows, beside what is in it; everything left out is as documented. */
+export type LaunchLimits = Pick<
+  EmulatorOptions,
+  'accounts' | 'deniedToRoles' | 'throttleFactor' | 'nicsMax'
+>
+
+/** A whole emulated cloud. */
+export interface LaunchLayout {
+  readonly vpc: Description
+  readonly limits: LaunchLimits
+}
 
 type Layout = z.infer<typeof schema>
 
 /** Parses the text of a layout file; an unknown key or a wrong value is one readable sentence. */
-export const parseLayout = (text: string, file: string): Description => {
-  const result = schema.safeParse(parse(text))
-  if (result.success) return descriptionOf(result.data)
+export const parseLayout = (text: string, file: string): LaunchLayout => {
+  const result = schema.safeParse(yamlOf(text, file))
+  if (result.success) return { vpc: descriptionOf(result.data), limits: limitsOf(result.data) }
   const problems = z.prettifyError(result.error).replaceAll(/\s+/g, ' ')
   throw new Error(`cannot use the VPC described in ${file}: ${problems}`)
+}
+
+const yamlOf = (text: string, file: string): unknown => {
+  try {
+    return parse(text)
+  } catch (cause) {
+    throw new Error(`cannot read ${file} as YAML: ${String(cause)}`, { cause })
+  }
 }
 
 /** Two subnets in two zones, nodes in turn, one group whose members trust each other. */
@@ -133,6 +177,24 @@ const descriptionOf = (layout: Layout): Description => ({
     ...rest,
     groups: securityGroups,
     ...(primaryAddress === undefined ? {} : { primaryAddress }),
+  })),
+})
+
+const limitsOf = (layout: Layout): LaunchLimits => {
+  const { accounts, deniedToRoles, throttleFactor, nicsMax } = layout
+  return {
+    ...(deniedToRoles === undefined ? {} : { deniedToRoles }),
+    ...(throttleFactor === undefined ? {} : { throttleFactor }),
+    ...(nicsMax === undefined ? {} : { nicsMax }),
+    ...(accounts === undefined ? {} : { accounts: accounts.map(accountOf) }),
+  }
+}
+
+const accountOf = ({ id, keys }: z.infer<typeof account>): Account => ({
+  id,
+  keys: keys.map(({ secretAccessKey, ...key }) => ({
+    ...key,
+    ...(secretAccessKey === undefined ? {} : { secretAccessKey }),
   })),
 })
 

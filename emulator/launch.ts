@@ -16,6 +16,7 @@ import { addNetns, adminSocketOf, cleanup, netnsNames } from './fabric/netns.ts'
 import { nodeBinary } from './fabric/node.ts'
 import type { FabricCounters } from './fabric/ruleset.ts'
 import { defaultLayout } from './launch-layout.ts'
+import type { LaunchLimits } from './launch-layout.ts'
 import type { LatencyName } from './model/latency.ts'
 
 /** What to emulate. Everything may be left out. */
@@ -24,6 +25,8 @@ export interface LaunchOptions {
   readonly run?: string
   /** The VPC; left out: two subnets with `nodes` instances of `instanceType`. */
   readonly layout?: Description
+  /** Accounts, denied actions, throttling; left out: as documented. */
+  readonly limits?: LaunchLimits
   readonly nodes?: number
   readonly instanceType?: string
   readonly seed?: number
@@ -82,6 +85,7 @@ export interface LaunchedEmulator extends Launched {
 export interface InsideOptions {
   readonly run: string
   readonly layout: Description
+  readonly limits: LaunchLimits
   readonly seed: number
   readonly latency: LatencyName
   readonly hasFabric: boolean
@@ -137,6 +141,7 @@ const insideOptions = (options: LaunchOptions): InsideOptions => {
   return {
     run,
     layout: options.layout ?? defaultLayout({ nodes, instanceType }),
+    limits: options.limits ?? {},
     seed,
     latency,
     hasFabric,

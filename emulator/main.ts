@@ -3,7 +3,6 @@
 import { readFile } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { Description } from './description.ts'
 import { cleanup } from './fabric/netns.ts'
 import { launchEmulator } from './launch.ts'
 import type { Launched, LaunchedEmulator, LaunchOptions } from './launch.ts'
@@ -65,6 +64,17 @@ With packets (root; needs nftables, iproute2, util-linux)
   $ nsenter --net=/run/netns/ew-RUN-node-a ip address
   The API and 169.254.169.254 answer inside those namespaces, at the printed endpoint.
 
+A VPC of your own (--config); unknown keys are refused
+  cidrs: [10.0.0.0/16]
+  subnets:
+    - { name: a, zone: us-east-1a, cidr: 10.0.1.0/24 }
+  securityGroups:                      # beside \`default\`: in from itself, out to everywhere
+    - { name: web, ingress: [{ protocol: tcp, ports: [80, 80], peer: 0.0.0.0/0 }] }
+  instances:
+    - { name: node-a, type: m5.large, subnet: a, securityGroups: [web] }
+  accounts:                            # optional, like deniedToRoles, throttleFactor, nicsMax
+    - { id: '123456789012', keys: [{ accessKeyId: AKIAME, deniedActions: [TerminateInstances] }] }
+
 It runs in the foreground; Ctrl-C or SIGTERM ends it and removes all it made.`
 
 const serve = async (flags: Flags): Promise<void> => {
@@ -88,15 +98,16 @@ const launchOptions = async (flags: Flags): Promise<LaunchOptions> => {
     hasFabric: flags.fabric,
     ...(run === undefined ? {} : { run }),
     ...(adminSocket === undefined ? {} : { adminSocket }),
-    ...(config === undefined ? {} : { layout: await readLayout(config) }),
+    ...(config === undefined ? {} : await readLayout(config)),
   }
 }
 
-const readLayout = async (file: string): Promise<Description> => {
+const readLayout = async (file: string): Promise<Pick<LaunchOptions, 'layout' | 'limits'>> => {
   const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     throw new Error(`cannot read the VPC described in ${file}: ${cause.code}`, { cause })
   })
-  return parseLayout(text, file)
+  const { vpc, limits } = parseLayout(text, file)
+  return { layout: vpc, limits }
 }
 
 // A parent that started us with a channel wants us gone when it is gone.
