@@ -20,9 +20,13 @@ import {
 export type Answered = {
   readonly call: Call
   readonly reply: Reply
+  /** From the arrival of the request to the reply. */
+  readonly seconds: number
 }
 
 export type HandlerOptions = {
+  /** Milliseconds on any clock; without it answers are told to have taken no time. */
+  readonly nowMs?: () => number
   /** Told about exceptions, which callers only see as code 100. */
   readonly report?: (fault: unknown) => void
   readonly onAnswered?: (answered: Answered) => void
@@ -50,6 +54,7 @@ const serve = async (
   response: ServerResponse,
   { attachments, options }: Service,
 ): Promise<void> => {
+  const startedMs = options.nowMs?.() ?? 0
   const protocol = chooseProtocol(String(request.headers[protocolHeader] ?? '1'))
   const refusal = refuse(request, protocol)
   if (refusal !== undefined) return sayPlainly(request, response, refusal)
@@ -65,7 +70,8 @@ const serve = async (
     [exitCodeHeader]: String(reply.exitCode),
   })
   response.end(reply.stdout)
-  options.onAnswered?.({ call, reply })
+  const seconds = ((options.nowMs?.() ?? 0) - startedMs) / 1000
+  options.onAnswered?.({ call, reply, seconds })
 }
 
 // The caller closes its socket when it gives up or is killed; then nobody waits for the pod.

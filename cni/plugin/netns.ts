@@ -14,9 +14,10 @@ let own: string | undefined
 
 const identify = (path: string): string | undefined => {
   try {
-    const { dev, ino } = statSync(path)
-    return `${dev}:${ino}`
+    const found = statSync(path, { throwIfNoEntry: false })
+    return found === undefined ? undefined : `${found.dev}:${found.ino}`
   } catch {
+    // A path we may not open is no reason to refuse: whoever uses it will say why.
     return undefined
   }
 }
