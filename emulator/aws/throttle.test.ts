@@ -1,6 +1,6 @@
 // Arithmetic of the documented buckets, on explicit times.
 import { expect, test } from 'vitest'
-import { bucketSize, createThrottle } from './throttle.ts'
+import { type Throttle, bucketSize, createThrottle } from './throttle.ts'
 
 const call = (action: string, more = {}) => ({
   accountId: '1',
@@ -10,12 +10,10 @@ const call = (action: string, more = {}) => ({
   ...more,
 })
 
-const granted = (
-  throttle: ReturnType<typeof createThrottle>,
-  count: number,
-  at: number,
-  one = call('AssignPrivateIpAddresses'),
-) => Array.from({ length: count }, () => throttle(one, at)).filter(Boolean).length
+const grantedOf =
+  (throttle: Throttle, action = 'AssignPrivateIpAddresses', more = {}) =>
+  (count: number, at: number): number =>
+    Array.from({ length: count }, () => throttle(call(action, more), at)).filter(Boolean).length
 
 test('sizes: a describe, a costly one, a mutation of its own, any other mutation', () => {
   const size = (action: string, isUnbounded = false) => {
@@ -32,33 +30,31 @@ test('sizes: a describe, a costly one, a mutation of its own, any other mutation
 })
 
 test('a burst of 100, then five a second, never more than 100', () => {
-  const throttle = createThrottle()
-  expect(granted(throttle, 150, 0)).toBe(100)
-  expect(granted(throttle, 10, 199)).toBe(0)
-  expect(granted(throttle, 10, 200)).toBe(1)
-  expect(granted(throttle, 10, 1200)).toBe(5)
-  expect(granted(throttle, 150, 3600_000)).toBe(100)
+  const granted = grantedOf(createThrottle())
+  expect(granted(150, 0)).toBe(100)
+  expect(granted(10, 199)).toBe(0)
+  expect(granted(10, 200)).toBe(1)
+  expect(granted(10, 1200)).toBe(5)
+  expect(granted(150, 3600_000)).toBe(100)
 })
 
 // 500 nodes that each attach one NIC at once: what the account can do in the first 20 seconds.
 test('attach: 50 at once, 150 after 20 seconds', () => {
-  const throttle = createThrottle()
+  const granted = grantedOf(createThrottle(), 'AttachNetworkInterface')
   let attached = 0
-  for (let at = 0; at <= 20_000; at += 100) {
-    attached += granted(throttle, 500, at, call('AttachNetworkInterface'))
-  }
+  for (let at = 0; at <= 20_000; at += 100) attached += granted(500, at)
   expect(attached).toBe(150)
 })
 
 test('accounts, actions and unbounded describes have buckets of their own', () => {
   const throttle = createThrottle()
-  granted(throttle, 100, 0)
+  grantedOf(throttle)(100, 0)
   expect(throttle(call('AssignPrivateIpAddresses'), 0)).toBe(false)
   expect(throttle(call('UnassignPrivateIpAddresses'), 0)).toBe(true)
   expect(throttle(call('AssignPrivateIpAddresses', { accountId: '2' }), 0)).toBe(true)
-  const unbounded = call('DescribeNetworkInterfaces', { isUnbounded: true })
-  expect(granted(throttle, 80, 0, unbounded)).toBe(50)
-  expect(granted(throttle, 120, 0, call('DescribeNetworkInterfaces'))).toBe(100)
+  const describeNics = 'DescribeNetworkInterfaces'
+  expect(grantedOf(throttle, describeNics, { isUnbounded: true })(80, 0)).toBe(50)
+  expect(grantedOf(throttle, describeNics)(120, 0)).toBe(100)
 })
 
 test('launches draw from a bucket of instances, too', () => {

@@ -30,10 +30,10 @@ const create = (world: World, subnetId: string, lend4 = nothing) =>
 const lend = (world: World, nicId: string, request: LendRequest) =>
   assign(world, nicId, { ...request, family: 4, allowReassignment: false })
 
-const attach = (world: World, nicId: string, instanceId: string, more = {}) =>
+const attach = (world: World, between: readonly [nicId: string, instanceId: string], more = {}) =>
   attachNic(world, {
-    nicId,
-    instanceId,
+    nicId: between[0],
+    instanceId: between[1],
     deviceIndex: 1,
     cardIndex: 0,
     deleteOnTermination: false,
@@ -82,25 +82,25 @@ describe('limits', () => {
     const { world, node, subnet } = setup()
     const nics = [1, 2, 3].map(() => create(world, subnet('a')).id)
     const [one = '', two = '', three = ''] = nics
-    expect(reason(() => attach(world, one, node, { deviceIndex: 0 }))).toBe('deviceIndexTaken')
-    attach(world, one, node, { deviceIndex: 1 })
-    expect(reason(() => attach(world, one, node, { deviceIndex: 2 }))).toBe('nicBusy')
-    attach(world, two, node, { deviceIndex: 2 })
-    expect(reason(() => attach(world, three, node, { deviceIndex: 3 }))).toBe('nicsExceeded')
+    expect(reason(() => attach(world, [one, node], { deviceIndex: 0 }))).toBe('deviceIndexTaken')
+    attach(world, [one, node], { deviceIndex: 1 })
+    expect(reason(() => attach(world, [one, node], { deviceIndex: 2 }))).toBe('nicBusy')
+    attach(world, [two, node], { deviceIndex: 2 })
+    expect(reason(() => attach(world, [three, node], { deviceIndex: 3 }))).toBe('nicsExceeded')
   })
 
   test('an address count that only other types allow is refused at attach', () => {
     const { world, node, subnet } = setup()
     const nic = create(world, subnet('a'), addresses(12))
-    expect(reason(() => attach(world, nic.id, node))).toBe('slotsExceeded')
+    expect(reason(() => attach(world, [nic.id, node]))).toBe('slotsExceeded')
   })
 
   test('zones, cards and quotas', () => {
     const { world, node, subnet } = setup()
     const far = create(world, subnet('b')).id
     const near = create(world, subnet('a')).id
-    expect(reason(() => attach(world, far, node))).toBe('zoneDiffers')
-    expect(reason(() => attach(world, near, node, { cardIndex: 1 }))).toBe('cardMissing')
+    expect(reason(() => attach(world, [far, node]))).toBe('zoneDiffers')
+    expect(reason(() => attach(world, [near, node], { cardIndex: 1 }))).toBe('cardMissing')
     while (allNics(world).length < 20) create(world, subnet('a'))
     expect(reason(() => create(world, subnet('a')))).toBe('nicQuotaExceeded')
   })
@@ -165,7 +165,7 @@ describe('the life of a NIC', () => {
     expect(reason(status)).toBe('notFound')
     await clock.advance(2000)
     expect(status()).toBe('available')
-    const { id } = attach(world, nic.id, node)
+    const { id } = attach(world, [nic.id, node])
     expect(status()).toBe('attaching')
     await clock.advance(8500)
     expect(status()).toBe('in-use')
@@ -184,7 +184,7 @@ describe('the life of a NIC', () => {
     const { world, clock, node, subnet } = setup('documented')
     const nic = create(world, subnet('a'))
     await clock.advance(2000)
-    const { id } = attach(world, nic.id, node)
+    const { id } = attach(world, [nic.id, node])
     detachNic(world, id)
     await clock.advance(20_000)
     expect(nicOf(world, nic.id).attachment).toBeUndefined()
@@ -199,11 +199,11 @@ describe('the life of a NIC', () => {
     const { world, clock, node, subnet } = setup()
     world.faults.add({ effect: { kind: 'deviceMissing' }, instance: 'node-a', count: 1 })
     const one = create(world, subnet('a'))
-    attach(world, one.id, node)
+    attach(world, [one.id, node])
     expect(nicOf(world, one.id).attachment).toMatchObject({ state: 'attached', isPlugged: false })
     world.faults.add({ effect: { kind: 'attachStuck' }, count: 1 })
     const two = create(world, subnet('a'))
-    attach(world, two.id, node, { deviceIndex: 2 })
+    attach(world, [two.id, node], { deviceIndex: 2 })
     await clock.advance(3600_000)
     expect(nicOf(world, two.id).attachment?.state).toBe('attaching')
   })
@@ -211,13 +211,13 @@ describe('the life of a NIC', () => {
   test('what is marked so ends with its instance, the rest becomes available', () => {
     const { world, node, subnet } = setup()
     const [kept, gone] = [create(world, subnet('a')), create(world, subnet('a'))]
-    attach(world, kept.id, node)
-    const { id: attachmentId } = attach(world, gone.id, node, { deviceIndex: 2 })
+    attach(world, [kept.id, node])
+    const { id: attachmentId } = attach(world, [gone.id, node], { deviceIndex: 2 })
     setDeleteOnTermination(world, { nicId: gone.id, attachmentId, value: true })
     terminateInstance(world, node)
     expect(reason(() => nicOf(world, gone.id))).toBe('notFound')
     expect(nicOf(world, kept.id).attachment).toBeUndefined()
-    expect(reason(() => attach(world, kept.id, node))).toBe('instanceState')
+    expect(reason(() => attach(world, [kept.id, node]))).toBe('instanceState')
   })
 })
 
@@ -268,7 +268,7 @@ test('the same seed gives the same ids, addresses, MACs and delays', async () =>
     const { world, clock, node, subnet } = setup('documented', seed)
     const nic = create(world, subnet('a'), prefixes(2))
     await clock.advance(2000)
-    attach(world, nic.id, node)
+    attach(world, [nic.id, node])
     await clock.advance(10_000)
     return { nics: allNics(world), known: [...world.knownAt], ids: [...world.subnets.keys()] }
   }
