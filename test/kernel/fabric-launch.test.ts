@@ -78,6 +78,29 @@ describe('a node', () => {
     expect(await show()).toMatch(new RegExp(`eth1@.* state DOWN .* link/ether ${String(mac)} `))
   })
 
+  test('comes and goes through the SDK, and its namespace with it', async () => {
+    const { netns } = node(0)
+    const before = await ofRun(emulator.run)
+    const script = (step: string): string => `
+      import { EC2 } from '@aws-sdk/client-ec2'
+      const ec2 = new EC2()
+      const { Subnets } = await ec2.describeSubnets({})
+      ${step}
+      console.log(JSON.stringify(id))`
+    const launched = await evaluate(
+      netns,
+      emulator.env,
+      script(`const { Instances } = await ec2.runInstances({ ImageId: 'ami-1', MinCount: 1,
+        MaxCount: 1, InstanceType: 'm5.large', SubnetId: Subnets[0].SubnetId })
+        const id = Instances[0].InstanceId`),
+    )
+    await until(async () => (await ofRun(emulator.run)).length === before.length + 1)
+    const end = `const id = '${String(launched)}'
+      await ec2.terminateInstances({ InstanceIds: [id] })`
+    await evaluate(netns, emulator.env, script(end))
+    await until(async () => (await ofRun(emulator.run)).length === before.length)
+  })
+
   test('reaches the internet with its own address', async () => {
     const { netns, primaryAddress } = node(1)
     const { address: to, tcpPort: port } = emulator.internet ?? { address: '', tcpPort: 0 }
