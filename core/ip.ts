@@ -48,6 +48,9 @@ export const cidrOf = (address: Ip, length: number): Cidr => {
 /** The prefix that is just this address: /32 or /128. */
 export const hostCidr = (address: Ip): Cidr => `${address}/${bitsOf(familyOf(address))}` as Cidr
 
+/** The prefix of all addresses: where a default route leads. */
+export const everywhere = (family: Family): Cidr => (family === 4 ? '0.0.0.0/0' : '::/0') as Cidr
+
 /** First address of a prefix. */
 export const baseOf = (block: Cidr): Ip => block.slice(0, block.indexOf('/')) as Ip
 

@@ -1,7 +1,7 @@
 // What the kernel should hold, as values: from pods and NICs to routes, rules, neighbours and map
 // elements, and the pure difference between that and what a look at the kernel found.
 
-import { type Cidr, type Family, familyOf, hostCidr, type Ip, parseCidr } from './ip.ts'
+import { type Cidr, everywhere, type Family, familyOf, hostCidr, type Ip } from './ip.ts'
 import type { Mac, SandboxKey } from './names.ts'
 import type { Device } from './ports.ts'
 
@@ -142,8 +142,6 @@ export const podObjects = (pod: PodWiring, sources: readonly Ip[]): HostObjects 
     addresses: [],
   }
 }
-
-const everywhere = (family: Family): Cidr => parseCidr(family === 4 ? '0.0.0.0/0' : '::/0') as Cidr
 
 // The link route comes first: the kernel refuses a gateway that it cannot reach.
 const nicRoutes = (nic: PresentNic): readonly RouteSpec[] =>

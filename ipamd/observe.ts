@@ -33,6 +33,12 @@ export const observeObjects = (scene: Scene): HostObjects & { readonly hasTable:
   return { ...objects, hasTable: maps.every(elements => elements !== undefined) }
 }
 
+/** What the maps hold: which pod link may send from which address. */
+export const observeElements = (): HostObjects['elements'] =>
+  ([4, 6] as const).flatMap(family =>
+    (listElements(OWN_NAMESPACE, elementSet(family)) ?? []).flatMap(toSpec),
+  )
+
 const observeRoutes = (): HostObjects['routes'] =>
   dumpRoutes(OWN_NAMESPACE, { protocol: ROUTE_PROTOCOL })
     .filter(route => route.protocol === ROUTE_PROTOCOL && route.device !== undefined)

@@ -1,7 +1,7 @@
 // One pod in the kernel: a veth made in place, addresses, routes, neighbours and the map element
 // that lets it send; and all of that undone. Synchronous, because rtnetlink is serial anyway.
 
-import { cidr, familyOf, hostCidr, type Ip, ip } from '#core/ip.ts'
+import { everywhere, familyOf, hostCidr, type Ip, ip } from '#core/ip.ts'
 import type { HostFailure, HostOutcome } from '#core/ports.ts'
 import { podChain, podLinkGroup, podMap, tableName } from '#core/ruleset.ts'
 import {
@@ -123,7 +123,6 @@ const podRequests = (pod: PodWiring): readonly Request[] => {
   const own = (address: Ip): readonly Request[] => {
     const family = familyOf(address)
     const gateway = podGateways[family]
-    const everywhere = cidr(family === 4 ? '0.0.0.0/0' : '::/0')
     const reach = { destination: hostCidr(gateway), device, scope: SCOPE.link }
     return [
       addAddress({
@@ -134,7 +133,7 @@ const podRequests = (pod: PodWiring): readonly Request[] => {
       }),
       // The IPv6 gateway is link-local and reachable by itself.
       ...(family === 4 ? [addRoute(reach)] : []),
-      addRoute({ destination: everywhere, device, gateway, onLink: true, source: address }),
+      addRoute({ destination: everywhere(family), device, gateway, onLink: true, source: address }),
       replaceNeighbour({ index: device, address: gateway, mac: pod.hostMac }),
     ]
   }

@@ -1,0 +1,40 @@
+// Whether the node can serve an ADD now, for STATUS and readiness, from the state alone.
+
+import type { Millis, PoolName } from './names.ts'
+import { countPool, inFlight } from './pool.ts'
+import { explain } from './reason.ts'
+import type { State } from './state.ts'
+
+export type Verdict =
+  | { readonly kind: 'ready' }
+  | {
+      readonly kind: 'unready'
+      /** `limited` when pods that run are impaired too: their NIC or block was taken away. */
+      readonly connectivity: 'unaffected' | 'limited'
+      readonly message: string
+      readonly details: string
+    }
+
+/** Ready when an address is warm, or one is on its way while the cloud answers. */
+export const verdict = (state: State, pool: PoolName, now: Millis): Verdict => {
+  const lost = [...state.problems.values()].findLast(problem => problem.kind === 'lost')
+  if (lost !== undefined) {
+    return { kind: 'unready', connectivity: 'limited', message: lost.text, details: 'Lost' }
+  }
+  if (canServe(state, pool, now)) return { kind: 'ready' }
+  const { code, why } = explain(state, pool, now)
+  const message = `this node has no address for a new pod: ${why}`
+  return { kind: 'unready', connectivity: 'unaffected', message, details: code }
+}
+
+const canServe = (state: State, pool: PoolName, now: Millis): boolean =>
+  state.config.pools.has(pool) &&
+  state.config.families.every(family => {
+    const counts = countPool(state, pool, { family, now })
+    const isComing = counts.settling > 0 || inFlight(state, pool, family) > 0
+    return counts.warm > 0 || (isComing && isPrimaryReady(state))
+  })
+
+/** True once the primary NIC's tables and rules are in place: before that nothing can be wired. */
+export const isPrimaryReady = (state: State): boolean =>
+  [...state.nics.values()].some(nic => nic.isPrimary && nic.phase.kind === 'ready')

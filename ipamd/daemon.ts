@@ -1,0 +1,190 @@
+// The daemon put together: ledger, core, loop, host, doors. Everything it needs of the outside comes
+// in as an option, so that tests run it against any cloud.
+
+import { fileURLToPath } from 'node:url'
+import { existsSync, watch } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { conflist } from '#cni/conflist.ts'
+import { installConflist, installExecutable } from '#cni/install.ts'
+import { handle } from '#cni/plugin/handle.ts'
+import { pendingDirectory, replayPendingDels } from '#cni/plugin/pending.ts'
+import type { Action } from '#core/action.ts'
+import { apply } from '#core/apply.ts'
+import { changes } from '#core/durable.ts'
+import type { Event } from '#core/event.ts'
+import { plan } from '#core/plan.ts'
+import type { Cloud } from '#core/ports.ts'
+import { restore } from '#core/restore.ts'
+import type { State } from '#core/state.ts'
+import { createClock } from '#runtime/clock.ts'
+import type { Log } from '#runtime/log.ts'
+import { createLoop } from '#runtime/loop.ts'
+import { createMetrics } from '#runtime/metrics.ts'
+import { createRandom } from '#runtime/random.ts'
+import { openLedger } from '#runtime/store.ts'
+import { createAttachments } from './attachments.ts'
+import { type Config, ConfigError, coreConfig } from './config.ts'
+import { createHost } from './host.ts'
+import { createTelemetry } from './telemetry.ts'
+import { createPerformer } from './perform.ts'
+import { serveCni, serveState } from './server.ts'
+import { isReady } from './views.ts'
+
+export type DaemonOptions = {
+  readonly config: Config
+  /** Read again when it changes; undefined when there is no file. */
+  readonly reload: (() => Config) | undefined
+  readonly configFile: string | undefined
+  readonly cloud: Cloud
+  readonly log: Log
+  readonly seed: string | undefined
+  /** Called when the daemon cannot go on; the process should end. */
+  readonly onFatal: (error: unknown) => void
+}
+
+export type Daemon = {
+  /** Port of the state server on 127.0.0.1. */
+  readonly port: number
+  readonly state: () => State
+  /** Closes the doors, ends what is under way and lets the ledger go. Pods keep their network. */
+  stop(): Promise<void>
+}
+
+const pendingEveryMs = 60_000
+const readyLookMs = 20
+const drainMs = 2_000
+
+export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
+  const { config, log } = options
+  const clock = createClock()
+  const random = createRandom(options.seed)
+  const ledger = await openLedger({ directory: config.stateDirectory, log })
+  const initial = restore({
+    config: coreConfig(config),
+    epoch: random.hex(12),
+    entries: ledger.entries,
+    at: clock.now(),
+  })
+  for (const problem of initial.problems) log.warn('ledger fact left out', { problem })
+
+  const stopping = new AbortController()
+  const metrics = createMetrics()
+  const telemetry = createTelemetry({ log, metrics, state: () => loop.state(), now: clock.now })
+  const post = (event: Event): void => {
+    telemetry.onEvent(event)
+    loop.post(event)
+  }
+  const attachments = createAttachments({ clock, state: () => loop.state(), post })
+  const host = createHost({
+    onLinkGone: ifindex => post({ kind: 'linkDeleted', ifindex, at: clock.now() }),
+  })
+  const perform = createPerformer({
+    cloud: options.cloud,
+    host,
+    clock,
+    random,
+    answer: attachments.answer,
+    post,
+    signal: stopping.signal,
+    onCall: telemetry.onCall,
+  })
+  const loop = createLoop<State, Event, Action>({
+    initial: initial.state,
+    apply,
+    plan,
+    started: (action, at) => ({ kind: 'started', action, at }),
+    changes,
+    store: ledger.store,
+    clock,
+    perform,
+    onFatal: options.onFatal,
+  })
+
+  const replay = async (): Promise<void> => {
+    const done = await replayPendingDels({
+      directory: pendingDirectory(config.socket),
+      del: ({ call, queuedAtMs }) => handle(call, attachments, { queuedAtMs }),
+      report: sentence => log.warn('pending del', { sentence }),
+    })
+    if (done > 0) log.info('pending dels done', { count: done })
+  }
+  // Before the socket listens, so that no new ADD meets an old DEL.
+  await replay()
+  const cniServer = await serveCni(config.socket, attachments, {
+    report: fault => log.error('cni call failed', { error: fault }),
+    onAnswered: telemetry.onAnswered,
+    nowMs: () => performance.now(),
+  })
+  const stateServer = await serveState(config.httpPort, {
+    state: loop.state,
+    now: clock.now,
+    metrics,
+  })
+  const replaying = setInterval(() => void replay().catch(options.onFatal), pendingEveryMs)
+  const readying = setInterval(() => {
+    if (!isReady(loop.state(), clock.now())) return
+    clearInterval(readying)
+    install(config).then(
+      paths => log.info('ready', { ...paths, port: stateServer.port }),
+      (error: unknown) => log.error('cannot install', { error }),
+    )
+  }, readyLookMs)
+  const unwatch = watchConfig(options, next => {
+    post({ kind: 'configured', config: coreConfig(next), at: clock.now() })
+  })
+  log.info('started', { socket: config.socket, port: stateServer.port, node: config.node })
+
+  return {
+    port: stateServer.port,
+    state: loop.state,
+    stop: async () => {
+      clearInterval(replaying)
+      clearInterval(readying)
+      unwatch()
+      await Promise.all([cniServer.close(drainMs), stateServer.close(drainMs)])
+      loop.stop()
+      stopping.abort()
+      ledger.store.close()
+    },
+  }
+}
+
+const install = async (config: Config): Promise<{ readonly executable?: string }> => {
+  const { install: isWanted, binDirectory, configDirectory, timeoutSeconds } = config.cni
+  if (!isWanted) return {}
+  const { path } = await installExecutable({ source: executable(), binDirectory })
+  const text = conflist({
+    socket: config.socket,
+    ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
+  })
+  await installConflist({ configDirectory, text })
+  return { executable: path }
+}
+
+// Beside the bundle in dist/, or in dist/ seen from the sources.
+const executable = (): string => {
+  const here = typeof __dirname === 'string' ? __dirname : dirname(fileURLToPath(import.meta.url))
+  const places = [join(here, 'bin', 'eniway'), join(here, '..', 'dist', 'bin', 'eniway')]
+  return places.find(place => existsSync(place)) ?? places[0] ?? ''
+}
+
+const watchConfig = (
+  { configFile, reload, log }: DaemonOptions,
+  onChange: (config: Config) => void,
+): (() => void) => {
+  if (configFile === undefined || reload === undefined) return () => undefined
+  const read = (): void => {
+    try {
+      onChange(reload())
+      log.info('configuration read again', { file: configFile })
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      log.error('configuration ignored', { problem: error.message })
+    }
+  }
+  // The directory, because editors and ConfigMaps replace the file rather than write into it.
+  const watcher = watch(dirname(configFile), (_, name) => {
+    if (name === null || name === basename(configFile) || name === '..data') read()
+  })
+  return () => watcher.close()
+}

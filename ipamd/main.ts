@@ -1,0 +1,76 @@
+// The node daemon as a program: configuration, the active cloud's provider, signals and exit codes.
+
+import { createLog } from '#runtime/log.ts'
+import type { Cloud } from '#core/ports.ts'
+import { securityGroupId, subnetId } from '#core/names.ts'
+import type { AwsCloudOptions } from '#providers/aws/cloud.ts'
+import { type Config, ConfigError, loadConfig } from './config.ts'
+import { type Daemon, startDaemon } from './daemon.ts'
+import { lazyCloud } from './lazy.ts'
+
+export type DaemonArguments = {
+  readonly config: string | undefined
+  readonly seed: string | undefined
+}
+
+/** Runs until SIGTERM or SIGINT; the promise is the exit code. */
+export const runDaemon = async ({ config: file, seed }: DaemonArguments): Promise<number> => {
+  const config = readConfig(file)
+  if (config === undefined) return 2
+  const log = createLog({ level: config.logLevel })
+  return new Promise<number>(resolve => {
+    const fail = (error: unknown): void => {
+      log.error('ended', { error })
+      resolve(1)
+    }
+    startDaemon({
+      config,
+      configFile: file,
+      reload: file === undefined ? undefined : () => loadConfig(file, process.env),
+      cloud: lazyCloud(() => providers[config.cloud](config)),
+      log,
+      seed,
+      onFatal: fail,
+    }).then(daemon => stopOnSignal(daemon, resolve), fail)
+  })
+}
+
+const readConfig = (file: string | undefined): Config | undefined => {
+  try {
+    return loadConfig(file, process.env)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(`eniway ipamd: ${error.message}\n`)
+    return undefined
+  }
+}
+
+const stopOnSignal = (daemon: Daemon, resolve: (code: number) => void): void => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      daemon.stop().then(
+        () => resolve(0),
+        () => resolve(1),
+      )
+    })
+  }
+}
+
+// Only the active provider's SDK is ever loaded; bundles keep each in a file of its own.
+const providers: { readonly [Name in Config['cloud']]: (config: Config) => Promise<Cloud> } = {
+  aws: async ({ node, aws }) => {
+    const { createAwsCloud } = await import('#providers/aws/cloud.ts')
+    return createAwsCloud({
+      node,
+      cluster: aws.cluster,
+      tags: {},
+      subnets: subnetSelection(aws),
+      securityGroups: aws.securityGroups.map(securityGroupId),
+    })
+  },
+}
+
+const subnetSelection = ({ subnets, subnetTags }: Config['aws']): AwsCloudOptions['subnets'] => {
+  if (subnets.length > 0) return { kind: 'ids', ids: subnets.map(subnetId) }
+  return subnetTags === undefined ? { kind: 'default' } : { kind: 'tags', tags: subnetTags }
+}

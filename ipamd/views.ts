@@ -1,0 +1,126 @@
+// The daemon's state as people and programs see it over HTTP: plain JSON, types of its own.
+
+import { bitsOf, familyOf, lengthOf } from '#core/ip.ts'
+import type { Millis, PoolName } from '#core/names.ts'
+import { countPool, countNic, countWaiting, inFlight, wantedAddresses } from '#core/pool.ts'
+import { explain } from '#core/reason.ts'
+import type { Nic, Sandbox, State } from '#core/state.ts'
+import { isPrimaryReady, verdict } from '#core/verdict.ts'
+
+/** `/v1/node`, and what `eniway status` prints. */
+export const nodeView = (state: State, now: Millis) => ({
+  node: state.node?.node ?? '',
+  instanceId: state.node?.instanceId ?? '',
+  instanceType: state.node?.instanceType ?? '',
+  zone: state.node?.zone ?? '',
+  ready: isReady(state, now),
+  nics: [...state.nics.values()]
+    .sort((a, b) => a.slot - b.slot)
+    .map(nic => nicView(state, nic, now)),
+  pools: [...state.config.pools.keys()].map(pool => poolView(state, pool, now)),
+  pods: [...state.sandboxes.values()].map(podView),
+  waiting: [...state.adds.values()].map(({ request, arrivedAt, deadline }) => ({
+    sandbox: request.key,
+    pod: request.pod === undefined ? '' : `${request.pod.namespace}/${request.pod.name}`,
+    forMs: now - arrivedAt,
+    deadlineInMs: deadline - now,
+    why: explain(state, request.pool, now).why,
+  })),
+  budget: [...state.budget].map(([call, bucket]) => ({
+    call,
+    tokens: Math.floor(bucket.tokens * 10) / 10,
+    burst: state.config.rates[call].capacity,
+    perSecond: state.config.rates[call].perSecond,
+    blockedForMs: Math.max(0, bucket.blockedUntil - now),
+  })),
+  calls: [...state.operations.values()].map(({ action, startedAt }) => ({
+    call: action.kind,
+    forMs: now - startedAt,
+  })),
+  errors: [...state.problems].map(([subject, problem]) => ({ subject, ...problem })),
+})
+
+export type NodeView = ReturnType<typeof nodeView>
+
+/** True when an ADD would be served now, and the daemon's part of the kernel is in place. */
+export const isReady = (state: State, now: Millis): boolean => {
+  const pools = [...state.config.pools.keys()]
+  return (
+    isPrimaryReady(state) &&
+    pools.some(
+      pool => countsOf(state, pool, now).warm > 0 || verdict(state, pool, now).kind === 'ready',
+    )
+  )
+}
+
+const countsOf = (state: State, pool: PoolName, now: Millis) => {
+  const [family = 4] = state.config.families
+  return countPool(state, pool, { family, now })
+}
+
+const poolView = (state: State, pool: PoolName, now: Millis) => {
+  const [family = 4] = state.config.families
+  const counts = countsOf(state, pool, now)
+  const { warm, assigned, cooling, settling, releasing, lost } = counts
+  return {
+    name: pool,
+    wanted: wantedAddresses(state, pool, counts),
+    warm,
+    assigned,
+    cooling,
+    settling,
+    releasing,
+    lost,
+    waiting: countWaiting(state, pool),
+    inFlight: inFlight(state, pool, family),
+    ...state.config.pools.get(pool),
+  }
+}
+
+const nicView = (state: State, nic: Nic, now: Millis) => {
+  const [family = 4] = state.config.families
+  const { warm, assigned, cooling, settling } = countNic(nic, family, now)
+  return {
+    id: nic.id,
+    mac: nic.mac,
+    slot: nic.slot,
+    device: nic.device?.name ?? '',
+    ifindex: nic.device?.ifindex ?? 0,
+    subnet: nic.subnet,
+    primary: nic.isPrimary,
+    managed: nic.isManaged,
+    phase: nic.phase.kind,
+    primaryAddresses: nic.primaryAddresses,
+    blocks: [...nic.blocks.keys()],
+    addresses: [...nic.blocks.keys()].flatMap(block =>
+      lengthOf(block) === bitsOf(familyOf(block)) ? [block.split('/', 1)[0]] : [],
+    ),
+    counts: { warm, assigned, cooling, settling },
+  }
+}
+
+const podView = (sandbox: Sandbox) => ({
+  sandbox: sandbox.key,
+  pod: sandbox.pod === undefined ? '' : `${sandbox.pod.namespace}/${sandbox.pod.name}`,
+  network: sandbox.network,
+  nic: sandbox.nic,
+  addresses: sandbox.addresses.map(({ ip }) => ip),
+  phase: sandbox.phase.kind,
+})
+
+/** `/v1/why?pod=NAMESPACE/NAME`: undefined when the node knows no such pod. */
+export const whyView = (state: State, pod: string, now: Millis) => {
+  const named = (identity: Sandbox['pod']): boolean =>
+    identity !== undefined && `${identity.namespace}/${identity.name}` === pod
+  for (const add of state.adds.values()) {
+    if (!named(add.request.pod)) continue
+    const { code, why } = explain(state, add.request.pool, now)
+    return { pod, state: 'waiting', code, why, forMs: now - add.arrivedAt }
+  }
+  for (const sandbox of state.sandboxes.values()) {
+    if (!named(sandbox.pod)) continue
+    const ips = sandbox.addresses.map(({ ip }) => ip).join(', ')
+    return { pod, state: 'assigned', code: 'Assigned', why: `it has ${ips} of ${sandbox.nic}` }
+  }
+  return undefined
+}
