@@ -3,10 +3,14 @@
 
 import { EC2Client } from '@aws-sdk/client-ec2'
 
-export type CallLimits = { readonly requestMs: number; readonly connectionMs: number }
+/** Told of every call on the wire: its name, and `ok` or the error's code. */
+export type CallListener = (name: string, result: string) => void
+
+type ClientOptions = { readonly requestMs?: number; readonly onCall?: CallListener }
 
 /** A call that takes longer counts as lost; EC2's slowest mutations answer within seconds. */
-const defaultLimits: CallLimits = { requestMs: 15_000, connectionMs: 3000 }
+const defaultRequestMs = 15_000
+const connectionMs = 3000
 
 /**
  * A client that tries everything once. `requestTimeout` alone only prints a warning, so it is made
@@ -14,15 +18,34 @@ const defaultLimits: CallLimits = { requestMs: 15_000, connectionMs: 3000 }
  */
 export const createClient = (
   region: () => Promise<string>,
-  { requestMs, connectionMs }: CallLimits = defaultLimits,
-): EC2Client =>
-  new EC2Client({
+  { requestMs = defaultRequestMs, onCall }: ClientOptions = {},
+): EC2Client => {
+  const client = new EC2Client({
     region,
     maxAttempts: 1,
     requestHandler: {
-      connectionTimeout: connectionMs,
+      connectionTimeout: Math.min(connectionMs, requestMs),
       requestTimeout: requestMs,
       throwOnRequestTimeout: true,
       socketTimeout: requestMs,
     },
   })
+  if (onCall !== undefined) tell(client, onCall)
+  return client
+}
+
+const tell = (client: EC2Client, onCall: CallListener): void =>
+  client.middlewareStack.add(
+    (next, context) => async input => {
+      const name = String(context['commandName']).replace(/Command$/, '')
+      try {
+        const output = await next(input)
+        onCall(name, 'ok')
+        return output
+      } catch (error) {
+        onCall(name, error instanceof Error ? error.name : 'Error')
+        throw error
+      }
+    },
+    { step: 'initialize', name: 'eniwayTell' },
+  )

@@ -6,7 +6,7 @@ import type { SecurityGroupId } from '#core/names.ts'
 import type { Cloud, CloudObservation } from '#core/ports.ts'
 import { lendBlocks, returnBlocks } from './blocks.ts'
 import { outcomeOf } from './calls.ts'
-import { createClient } from './client.ts'
+import { type CallListener, createClient } from './client.ts'
 import { awsEnvironment } from './config.ts'
 import { describeNicsOf } from './describe.ts'
 import { createLimits } from './limits.ts'
@@ -26,6 +26,8 @@ export type AwsCloudOptions = {
   readonly subnets: SubnetSelection
   /** For NICs of the default pool; empty takes those of the primary NIC. */
   readonly securityGroups: readonly SecurityGroupId[]
+  /** Counts calls on the wire, by name and result; undefined counts none. */
+  readonly onCall?: CallListener
 }
 
 export interface AwsCloud extends Cloud {
@@ -37,7 +39,9 @@ export interface AwsCloud extends Cloud {
 export const createAwsCloud = (options: AwsCloudOptions): AwsCloud => {
   const environment = awsEnvironment()
   const metadata = createMetadata(environment.metadataEndpoint)
-  const client = createClient(() => regionOf(environment.region))
+  const { onCall } = options
+  const telling = onCall === undefined ? {} : { onCall }
+  const client = createClient(() => regionOf(environment.region), telling)
   const identity = createIdentity(metadata)
   const limits = createLimits(client)
   const subnets = createSubnets(client)
