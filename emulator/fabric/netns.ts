@@ -78,9 +78,14 @@ const recorded = async (run: string): Promise<readonly string[]> => {
 
 const record = async (run: string, names: readonly string[]): Promise<void> => {
   if (names.length === 0) return forget(run)
-  await mkdir(recordDirectory, { recursive: true })
   const draft = `${recordFile(run)}.new`
-  await writeFile(draft, `${JSON.stringify({ netns: names })}\n`)
+  await mkdir(recordDirectory, { recursive: true })
+  const text = `${JSON.stringify({ netns: names })}\n`
+  // Another run that ended just now may have removed the empty directory in between.
+  await writeFile(draft, text).catch(async () => {
+    await mkdir(recordDirectory, { recursive: true })
+    await writeFile(draft, text)
+  })
   await rename(draft, recordFile(run))
 }
 
