@@ -13,19 +13,19 @@ import { apply } from '#core/apply.ts'
 import { changes } from '#core/durable.ts'
 import type { Event } from '#core/event.ts'
 import { plan } from '#core/plan.ts'
-import type { Cloud } from '#core/ports.ts'
+import type { Clock, Cloud } from '#core/ports.ts'
 import { restore } from '#core/restore.ts'
 import type { State } from '#core/state.ts'
 import { createClock } from '#runtime/clock.ts'
 import type { Log } from '#runtime/log.ts'
-import { createLoop } from '#runtime/loop.ts'
-import { createMetrics } from '#runtime/metrics.ts'
+import { createLoop, type Loop } from '#runtime/loop.ts'
+import { createMetrics, type Metrics } from '#runtime/metrics.ts'
 import { createRandom } from '#runtime/random.ts'
 import { openLedger } from '#runtime/store.ts'
-import { createAttachments } from './attachments.ts'
+import { type AnsweringAttachments, createAttachments } from './attachments.ts'
 import { type Config, ConfigError, coreConfig } from './config.ts'
 import { createHost } from './host.ts'
-import { createTelemetry } from './telemetry.ts'
+import { createTelemetry, type Telemetry } from './telemetry.ts'
 import { createPerformer } from './perform.ts'
 import { serveCni, serveState } from './server.ts'
 import { isReady } from './views.ts'
@@ -100,14 +100,34 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
     onFatal: options.onFatal,
   })
 
-  const replay = async (): Promise<void> => {
-    const done = await replayPendingDels({
-      directory: pendingDirectory(config.socket),
-      del: ({ call, queuedAtMs }) => handle(call, attachments, { queuedAtMs }),
-      report: sentence => log.warn('pending del', { sentence }),
-    })
-    if (done > 0) log.info('pending dels done', { count: done })
+  const running = { options, loop, clock, post, attachments, telemetry, metrics }
+  const close = await openDoors(running)
+  return {
+    port: close.port,
+    state: loop.state,
+    stop: async () => {
+      await close.stop()
+      loop.stop()
+      stopping.abort()
+      ledger.store.close()
+    },
   }
+}
+
+type Running = {
+  readonly options: DaemonOptions
+  readonly loop: Loop<State, Event>
+  readonly clock: Clock
+  readonly post: (event: Event) => void
+  readonly attachments: AnsweringAttachments
+  readonly telemetry: Telemetry
+  readonly metrics: Metrics
+}
+
+const openDoors = async (running: Running) => {
+  const { options, loop, clock, attachments, telemetry, metrics } = running
+  const { config, log } = options
+  const replay = (): Promise<void> => replayPending(running)
   // Before the socket listens, so that no new ADD meets an old DEL.
   await replay()
   const cniServer = await serveCni(config.socket, attachments, {
@@ -130,23 +150,28 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
     )
   }, readyLookMs)
   const unwatch = watchConfig(options, next => {
-    post({ kind: 'configured', config: coreConfig(next), at: clock.now() })
+    running.post({ kind: 'configured', config: coreConfig(next), at: clock.now() })
   })
   log.info('started', { socket: config.socket, port: stateServer.port, node: config.node })
-
   return {
     port: stateServer.port,
-    state: loop.state,
     stop: async () => {
       clearInterval(replaying)
       clearInterval(readying)
       unwatch()
       await Promise.all([cniServer.close(drainMs), stateServer.close(drainMs)])
-      loop.stop()
-      stopping.abort()
-      ledger.store.close()
     },
   }
+}
+
+const replayPending = async ({ options, attachments }: Running): Promise<void> => {
+  const { config, log } = options
+  const done = await replayPendingDels({
+    directory: pendingDirectory(config.socket),
+    del: ({ call, queuedAtMs }) => handle(call, attachments, { queuedAtMs }),
+    report: sentence => log.warn('pending del', { sentence }),
+  })
+  if (done > 0) log.info('pending dels done', { count: done })
 }
 
 const install = async (config: Config): Promise<{ readonly executable?: string }> => {
