@@ -201,6 +201,7 @@ const accountKeys = (account: Account): Parameters<typeof createKeyRing>[1] =>
     sessionToken: undefined,
     expiresAt: undefined,
     deniedActions: key.deniedActions ?? [],
+    instanceId: undefined,
     arn: `arn:aws:iam::${account.id}:user/${key.accessKeyId}`,
   }))
 

@@ -138,8 +138,8 @@ const bringNic = async (state: Followed, id: string): Promise<void> => {
   const wanted = nic && fabricNic(world, nic)
   const known = plugged.get(id)
   if (known !== undefined && known.instanceId !== wanted?.instanceId) {
-    plugged.delete(id)
     await fabric.unplug(id)
+    plugged.delete(id)
   }
   if (wanted === undefined || JSON.stringify(known) === JSON.stringify(wanted)) return
   await clearBlocks(state, wanted)

@@ -31,6 +31,8 @@ export type Work = (context: CallContext) => readonly (Element | undefined)[]
 export interface Action {
   /** Decides the latency. */
   readonly kind: CallKind
+  /** The Assign and Unassign calls know no DryRun (EC2 API reference). */
+  readonly hasDryRun: boolean
   readonly read: (params: Params) => Work
 }
 

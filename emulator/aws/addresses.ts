@@ -9,6 +9,7 @@ import { el, list } from './xml.ts'
 
 const assignPrivateIpAddresses: Action = {
   kind: 'assign',
+  hasDryRun: false,
   read: params => {
     const id = nicId(params.required('NetworkInterfaceId'))
     const allowReassignment = params.flag('AllowReassignment') ?? false
@@ -28,6 +29,7 @@ const assignPrivateIpAddresses: Action = {
 
 const unassignPrivateIpAddresses: Action = {
   kind: 'unassign',
+  hasDryRun: false,
   read: params => {
     const id = nicId(params.required('NetworkInterfaceId'))
     const gone = {
@@ -44,6 +46,7 @@ const unassignPrivateIpAddresses: Action = {
 
 const assignIpv6Addresses: Action = {
   kind: 'assign',
+  hasDryRun: false,
   read: params => {
     const id = nicId(params.required('NetworkInterfaceId'))
     const request = {
@@ -71,6 +74,7 @@ const assignIpv6Addresses: Action = {
 
 const unassignIpv6Addresses: Action = {
   kind: 'unassign',
+  hasDryRun: false,
   read: params => {
     const id = nicId(params.required('NetworkInterfaceId'))
     const gone = {

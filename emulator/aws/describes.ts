@@ -32,6 +32,7 @@ interface Described<T> {
 
 const describe = <T extends { readonly tags?: Tags }>(kind: Described<T>): Action => ({
   kind: 'describe',
+  hasDryRun: true,
   read: params => {
     const ids = params.list(kind.idParameter).map(kind.checkId)
     const filters = readFilters(params)

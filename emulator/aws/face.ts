@@ -135,7 +135,7 @@ type CallEffect = Extract<Effect, { readonly kind: (typeof callKinds)[number] }>
 
 const strike = (world: World, call: Call, key: AccessKey): readonly CallEffect[] =>
   world.faults.strike(callKinds, {
-    ...occasionOf(world, subjectInstance(world, call.form)),
+    ...occasionOf(world, subjectInstance(world, call.form) ?? key.instanceId),
     action: call.name,
     accessKey: key.accessKeyId,
     ...subnetOccasion(call.form),
@@ -146,7 +146,8 @@ const subnetOccasion = (form: URLSearchParams): { readonly subnet?: string } => 
   return subnet === null ? {} : { subnet }
 }
 
-// The instance a call is about: named, or the one that the named NIC or attachment belongs to.
+// The instance a call is about: named, or the one that the named NIC or attachment belongs to; for
+// other calls (CreateNetworkInterface) the caller's own, when it signs with its role's key.
 const subjectInstance = (world: World, form: URLSearchParams): string | undefined => {
   const named = form.get('InstanceId') ?? form.get('InstanceId.1')
   if (named !== null) return named
@@ -186,7 +187,7 @@ const prepare = (
   const { world } = options
   if (!options.throttle(throttledCall(call), world.clock.now())) throw limitExceeded()
   const params = readParams(call.form)
-  const isDryRun = params.flag('DryRun') ?? false
+  const isDryRun = call.action.hasDryRun && params.flag('DryRun') === true
   const work = call.action.read(params)
   params.finish()
   authorize(call.key, call.name)

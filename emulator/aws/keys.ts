@@ -15,6 +15,8 @@ export interface AccessKey {
   readonly deniedActions: readonly string[]
   /** Named in the message of a denial. */
   readonly arn: string
+  /** The instance whose role this is; undefined: not a role's key. */
+  readonly instanceId: string | undefined
 }
 
 /** The keys that exist. */
@@ -69,6 +71,7 @@ const newRoleKey = (chance: Chance, request: RoleKeyRequest): RoleKey => {
     issuedAt: request.now,
     expiresAt: request.now + roleKeyLifeMs,
     deniedActions: request.deniedActions,
+    instanceId: request.instanceId,
     arn: `arn:aws:sts::${request.accountId}:assumed-role/${request.role}/${request.instanceId}`,
   }
 }

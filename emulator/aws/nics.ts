@@ -13,6 +13,7 @@ import { el, maybe } from './xml.ts'
 
 const createNetworkInterface: Action = {
   kind: 'create',
+  hasDryRun: true,
   read: params => {
     const token = params.text('ClientToken')
     const request = readCreate(params)
@@ -33,6 +34,7 @@ const createNetworkInterface: Action = {
 
 const attachNetworkInterface: Action = {
   kind: 'attach',
+  hasDryRun: true,
   read: params => {
     const request = {
       nicId: nicId(params.required('NetworkInterfaceId')),
@@ -52,6 +54,7 @@ const attachNetworkInterface: Action = {
 
 const detachNetworkInterface: Action = {
   kind: 'detach',
+  hasDryRun: true,
   read: params => {
     const id = attachmentId(params.required('AttachmentId'))
     params.flag('Force')
@@ -64,6 +67,7 @@ const detachNetworkInterface: Action = {
 
 const deleteNetworkInterface: Action = {
   kind: 'delete',
+  hasDryRun: true,
   read: params => {
     const id = nicId(params.required('NetworkInterfaceId'))
     return ({ world }) => {
@@ -75,6 +79,7 @@ const deleteNetworkInterface: Action = {
 
 const modifyNetworkInterfaceAttribute: Action = {
   kind: 'modify',
+  hasDryRun: true,
   read: params => {
     const id = nicId(params.required('NetworkInterfaceId'))
     const change = readChange(params)

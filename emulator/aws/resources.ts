@@ -15,6 +15,7 @@ import { type Element, el, list } from './xml.ts'
 
 const createTags: Action = {
   kind: 'tag',
+  hasDryRun: true,
   read: params => {
     const ids = params.list('ResourceId')
     const added = tags(params.structures('Tag'))
@@ -30,6 +31,7 @@ const createTags: Action = {
 
 const deleteTags: Action = {
   kind: 'tag',
+  hasDryRun: true,
   read: params => {
     const ids = params.list('ResourceId')
     const gone = params
@@ -50,6 +52,7 @@ const deleteTags: Action = {
 
 const createSubnet: Action = {
   kind: 'create',
+  hasDryRun: true,
   read: params => {
     const vpcId = params.required('VpcId')
     const cidrText = params.required('CidrBlock')
@@ -70,6 +73,7 @@ const createSubnet: Action = {
 // The emulator launches one machine per call that matters; more would need names for each.
 const runInstances: Action = {
   kind: 'run',
+  hasDryRun: true,
   read: params => {
     const count = params.integer('MaxCount')
     if (count === undefined || params.integer('MinCount') === undefined) {
@@ -105,6 +109,7 @@ const runInstances: Action = {
 
 const terminateInstances: Action = {
   kind: 'terminate',
+  hasDryRun: true,
   read: params => {
     const ids = params.list('InstanceId').map(instanceId)
     if (ids.length === 0) throw missingParameter('InstanceId')

@@ -33,7 +33,7 @@ export type Effect =
 export interface Fault {
   readonly effect: Effect
   readonly action?: string
-  /** Id or name of the instance that the call or change is about. */
+  /** Id or name of the instance that the call or change is about, else of the one that calls. */
   readonly instance?: string
   readonly subnet?: string
   readonly accessKey?: string
