@@ -38,7 +38,7 @@ type FileParts = Written & {
   readonly lock: Lock
 }
 
-/** Opens a file that was found whole. A failed save leaves a store that refuses all further ones. */
+/** Opens a file that was found whole. After a failed save the store refuses all further ones. */
 export const createFile = (parts: FileParts): LedgerStore => {
   const { path, rows } = parts
   let { sequence, bytes } = parts
@@ -70,7 +70,7 @@ export const createFile = (parts: FileParts): LedgerStore => {
     } catch (cause) {
       compactAbove *= 2
       const why = cause instanceof Error ? cause.message : String(cause)
-      const message = `cannot rewrite the ledger ${path}: ${why}; it goes on growing, free some space`
+      const message = `cannot rewrite the ledger ${path}: ${why}; it goes on growing, free space`
       parts.report({ kind: 'compaction', message })
     }
   }

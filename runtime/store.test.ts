@@ -1,4 +1,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
@@ -305,6 +307,39 @@ describe('any damage anywhere', () => {
     }
     return Object.fromEntries(entries)
   }
+})
+
+// The promise everything rests on: what was acknowledged is there, whenever the process dies.
+test('a process killed at any moment loses no acknowledged save', async () => {
+  const module = (name: string) => JSON.stringify(join(import.meta.dirname, name))
+  const script = `
+    import { openLedger } from ${module('store.ts')}
+    import { silentLog } from ${module('log.ts')}
+    import { writeSync } from 'node:fs'
+    const directory = ${JSON.stringify(directory)}
+    const { entries, store } = await openLedger({ directory, log: silentLog, deadBytesMax: 2000 })
+    for (let save = (entries.get('last') ?? 0) + 1; ; save++) {
+      store.save([{ kind: 'put', key: 'last', value: save }])
+      writeSync(1, save + '\\n')
+    }`
+  let acknowledged = 0
+  for (let run = 0; run < 4; run++) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const closed = once(child, 'close')
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk
+      if (text.length > 4000 + 1777 * run) child.kill('SIGKILL')
+    })
+    await closed
+    acknowledged = Number(text.split('\n').at(-2))
+    const { entries, problems } = await reopen()
+    expect(entries['last']).toBeGreaterThanOrEqual(acknowledged)
+    expect(problems.every(({ kind }) => kind === 'torn')).toBe(true)
+  }
+  expect(acknowledged).toBeGreaterThan(1000)
 })
 
 test('an unusable directory is one clear sentence', async () => {

@@ -5,7 +5,7 @@
 // damaged place: a key's latest proven change is nearer to the truth than an older one, and the
 // daemon compares with kernel and cloud at start anyway. Nothing is dropped silently: a torn end
 // (a crash in the middle of an unacknowledged save) is cut and reported, and any other damaged file
-// is kept beside as `ledger.corrupt-N`. One loss is invisible: a file cut exactly between two saves.
+// is kept beside as `ledger.corrupt-N`. One loss is invisible: a file cut just between two saves.
 
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
