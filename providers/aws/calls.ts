@@ -30,7 +30,7 @@ export const call = async <Value>(
   }
 }
 
-/** The end of a Cloud method: operating errors become values, everything else is a bug and passes. */
+/** The end of a Cloud method: operating errors become values; anything else is a bug and passes. */
 export const outcomeOf = async <Value>(work: () => Promise<Value>): Promise<Outcome<Value>> => {
   try {
     return ok(await work())

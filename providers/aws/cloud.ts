@@ -10,7 +10,7 @@ import { type CallListener, createClient } from './client.ts'
 import { awsEnvironment } from './config.ts'
 import { describeNicsOf } from './describe.ts'
 import { createLimits } from './limits.ts'
-import { createMetadata } from './metadata.ts'
+import { type Metadata, createMetadata } from './metadata.ts'
 import { attachNic, createNic, deleteNic, detachNic } from './nics.ts'
 import { createIdentity, describeNode, primaryOf, primarySubnetOf } from './node.ts'
 import { type Surroundings, cloudNicOf } from './shapes.ts'
@@ -41,17 +41,13 @@ export const createAwsCloud = (options: AwsCloudOptions): AwsCloud => {
   const metadata = createMetadata(environment.metadataEndpoint)
   const { onCall } = options
   const telling = onCall === undefined ? {} : { onCall }
-  const client = createClient(() => regionOf(environment.region), telling)
+  const client = createClient(createRegion(environment.region, metadata), telling)
   const identity = createIdentity(metadata)
   const limits = createLimits(client)
   const subnets = createSubnets(client)
   const { node, cluster, tags, securityGroups, subnets: selection } = options
   const nicParts = { client, node, cluster, tags }
   const nodeParts = { node, client, metadata, identity, limits, subnets, selection, securityGroups }
-
-  // The SDK asks for the region inside a call and hands no signal through.
-  const regionOf = async (configured: string | undefined): Promise<string> =>
-    configured ?? metadata.need('placement/region', AbortSignal.timeout(regionMs))
 
   const surroundings = async (signal: AbortSignal): Promise<Surroundings> => {
     const self = await identity(signal)
@@ -102,3 +98,12 @@ export const createAwsCloud = (options: AwsCloudOptions): AwsCloud => {
 }
 
 const regionMs = 20_000
+
+// The SDK asks at every call and hands no signal through, so the answer is kept.
+const createRegion = (configured: string | undefined, metadata: Metadata) => {
+  let known = configured
+  return async (): Promise<string> => {
+    known ??= await metadata.need('placement/region', AbortSignal.timeout(regionMs))
+    return known
+  }
+}

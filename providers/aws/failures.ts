@@ -292,7 +292,7 @@ const adviceOf = (site: Site, kind: FailureKind, code: string): string => {
   return adviceByCode[code] ?? adviceByKind[kind]
 }
 
-// `x-amz-retry-after` counts milliseconds, `retry-after` seconds (or is a date, which EC2 never sends).
+// `x-amz-retry-after` counts milliseconds, `retry-after` seconds (a date there is not understood).
 const retryAfterMsOf = (error: SdkError): number | undefined => {
   const headers = error.$response?.headers ?? {}
   const ms = Number(headers['x-amz-retry-after'] ?? Number.NaN)

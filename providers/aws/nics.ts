@@ -43,6 +43,9 @@ export const createNic = (
     return cloudNicOf(present(answer.NetworkInterface, 'NetworkInterface'), around)
   })
 
+/** Characters that EC2 takes. */
+const descriptionMax = 255
+
 const createInput = (
   parts: NicParts,
   request: NicRequest,
@@ -52,7 +55,7 @@ const createInput = (
   // EC2 gives a NIC without groups the VPC's default group; an empty list is refused.
   ...(request.securityGroups.length > 0 ? { Groups: [...request.securityGroups] } : {}),
   ...countsOf(request.blocks),
-  Description: `eniway: pods of ${parts.node}`,
+  Description: `eniway: pods of ${parts.node}`.slice(0, descriptionMax),
   ClientToken: request.token,
   TagSpecifications: [
     {

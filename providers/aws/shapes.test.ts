@@ -125,6 +125,7 @@ describe('managed', () => {
   test('not on another network card, not when a service owns it', () => {
     const card = { ...plain.Attachment, NetworkCardIndex: 1 }
     expect(nic({ Attachment: card }).isManaged).toBe(false)
+    expect(nic({ Attachment: { ...card, DeviceIndex: 0 } }).isPrimary).toBe(false)
     expect(nic({ RequesterManaged: true }).isManaged).toBe(false)
   })
 })

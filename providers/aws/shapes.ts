@@ -51,7 +51,8 @@ export const subnetOf = (subnet: Ec2Subnet): TaggedSubnet => ({
 export const cloudNicOf = (nic: NetworkInterface, around: Surroundings): CloudNic => {
   const tags = tagsOf(nic.TagSet)
   const attachment = attachmentOf(nic.Attachment)
-  const isPrimary = attachment.kind !== 'none' && attachment.deviceIndex === 0
+  const isPrimary =
+    isOnDefaultCard(nic) && attachment.kind !== 'none' && attachment.deviceIndex === 0
   const subnet = subnetId(present(nic.SubnetId, 'SubnetId'))
   const ownIpv6 = ownIpv6Of(nic, isPrimary)
   const tokenText = tags.get(tagNames.token)
@@ -100,13 +101,17 @@ const attachmentOf = (
   }
 }
 
+// Every card has a device index 0; the instance's primary NIC is that of card 0.
+const isOnDefaultCard = (nic: NetworkInterface): boolean =>
+  (nic.Attachment?.NetworkCardIndex ?? 0) === 0
+
 // Trunk, branch and EFA-only interfaces carry no pods of ours. A plain EFA one may be detached by
 // nobody but its job, yet as the primary NIC it lends addresses like any other. Limits count the
 // default network card only.
 const isManaged = (nic: NetworkInterface, isPrimary: boolean): boolean => {
   const tags = tagsOf(nic.TagSet)
   if (tagNames.unmanaged.some(name => (tags.get(name) ?? 'false') !== 'false')) return false
-  if (nic.RequesterManaged === true || (nic.Attachment?.NetworkCardIndex ?? 0) !== 0) return false
+  if (nic.RequesterManaged === true || !isOnDefaultCard(nic)) return false
   const type = nic.InterfaceType ?? 'interface'
   return type === 'interface' || (type === 'efa' && isPrimary)
 }
