@@ -9,7 +9,7 @@ import { instanceId, subnetId, token } from '#core/names.ts'
 import type { Description } from '#emulator/description.ts'
 import { type Emulator, defaultAccount, startEmulator } from '#emulator/emulator.ts'
 import type { Effect } from '#emulator/model/faults.ts'
-import type { LatencyName } from '#emulator/model/latency.ts'
+import { type LatencyProfile, latencyProfiles } from '#emulator/model/latency.ts'
 import { createAwsCloud } from '#providers/aws/cloud.ts'
 import { createClient } from '#providers/aws/client.ts'
 import { type CloudUnderTest, type Method, type Trouble, cloudContract } from './contract.ts'
@@ -64,7 +64,7 @@ const [key] = defaultAccount.keys
 const keysBefore = { ...process.env }
 afterAll(() => void (process.env = keysBefore))
 
-const makeAws = async (latency: LatencyName): Promise<CloudUnderTest> => {
+const makeAws = async (latency: LatencyProfile): Promise<CloudUnderTest> => {
   const emulator = await startEmulator({
     seed: 1,
     latency,
@@ -117,9 +117,10 @@ const tag = async (resource: string, name: string): Promise<void> => {
   client.destroy()
 }
 
-cloudContract('aws', () => makeAws('none'))
+const { none, fast } = latencyProfiles
+cloudContract('aws', () => makeAws(none))
 // New ids are unknown for a while, describes are stale, attaching and detaching take time.
-cloudContract('aws with its delays', () => makeAws('fast'))
+cloudContract('aws with its delays', () => makeAws({ ...fast, callMs: none.callMs }))
 
 describe('aws beyond the port', () => {
   const run = async (
