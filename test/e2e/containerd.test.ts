@@ -1,0 +1,148 @@
+// Pods as Kubernetes makes them: containerd in each emulated node's namespace, our conflist and
+// executable, 15 sandboxes per node. The runtime deletes each attachment twice; nothing may stay.
+
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startContainerd, type Containerd } from './containerd/containerd.ts'
+import type { Pod } from './containerd/cri.ts'
+import { shellImage } from './containerd/image.ts'
+import { until } from './containerd/process.ts'
+import { startNodes, type Node, type Nodes } from './nodes.ts'
+import { askNode, traceOf } from './observe.ts'
+
+const podsPerNode = 15
+const serverPort = '7777'
+
+type Machine = { readonly node: Node; readonly containerd: Containerd; readonly callsLog: string }
+type Sandbox = { readonly id: string; readonly pod: Pod; readonly ip: string }
+type Shell = { readonly machine: Machine; readonly containerId: string }
+
+let base: string
+let nodes: Nodes | undefined
+let machines: Machine[] = []
+
+beforeAll(async () => {
+  base = await mkdtemp(join(tmpdir(), 'ew-e2e-'))
+  nodes = await startNodes({ seed: 1, count: 2 })
+  for (const node of nodes.nodes) machines.push(await startMachine(node))
+})
+
+afterAll(async () => {
+  for (const { containerd } of machines) await containerd.stop()
+  await nodes?.stop()
+  await rm(base, { recursive: true, force: true })
+})
+
+const startMachine = async (node: Node): Promise<Machine> => {
+  const dir = join(base, node.name)
+  const callsLog = join(dir, 'calls')
+  const cniBinDir = await binDirectory(join(dir, 'bin'), { node, callsLog })
+  const containerd = await startContainerd({
+    netns: node.netns,
+    dir: join(dir, `run-${basename(base)}-${node.name}`),
+    cniBinDir,
+    cniConfDir: node.cniConfDir,
+  })
+  return { node, containerd, callsLog }
+}
+
+// containerd 1.6 knows one directory of plugins and wants `loopback` in it. Ours is called through
+// a script that writes down what the runtime asked for.
+const binDirectory = async (
+  directory: string,
+  { node, callsLog }: { readonly node: Node; readonly callsLog: string },
+): Promise<string> => {
+  await mkdir(directory, { recursive: true })
+  await symlink('/usr/lib/cni/loopback', join(directory, 'loopback'))
+  await copyFile(join(node.cniBinDir, 'eniway'), join(directory, 'eniway.real'))
+  const note = `echo "$CNI_COMMAND $CNI_CONTAINERID \${CNI_NETNS:+netns}" >>'${callsLog}'`
+  const script = `#!/bin/sh\n${note}\nexec '${directory}/eniway.real'\n`
+  await writeFile(join(directory, 'eniway'), script, { mode: 0o755 })
+  return directory
+}
+
+const runPods = async ({ node, containerd }: Machine): Promise<readonly Sandbox[]> => {
+  const sandboxes: Sandbox[] = []
+  for (let i = 0; i < podsPerNode; i++) {
+    const name = `${node.name}-pod-${i}`
+    const pod: Pod = { name, uid: `uid-${name}`, cgroupParent: containerd.cgroupParent }
+    const id = await containerd.cri.runSandbox(pod)
+    sandboxes.push({ id, pod, ip: (await containerd.cri.sandboxNetwork(id)).ip })
+  }
+  return sandboxes
+}
+
+const startIn = (
+  { containerd }: Machine,
+  { id, pod }: Sandbox,
+  command: readonly string[],
+): Promise<string> =>
+  containerd.cri.startContainer(id, { pod, image: shellImage, command: [...command] })
+
+const ask = async ({ machine, containerId }: Shell, ip: string): Promise<string> => {
+  const script = `nc -w 5 ${ip} ${serverPort} </dev/null`
+  const { stdout, stderr, exitCode } = await machine.containerd.cri.execute(containerId, [
+    'sh',
+    '-c',
+    script,
+  ])
+  return exitCode === 0 ? stdout.trim() : `exit ${exitCode}: ${stderr}`
+}
+
+const deletePods = async (machine: Machine, sandboxes: readonly Sandbox[]): Promise<void> => {
+  for (const { id } of sandboxes) {
+    await machine.containerd.cri.stopSandbox(id)
+    await machine.containerd.cri.removeSandbox(id)
+  }
+}
+
+const callsOf = async ({ callsLog }: Machine, id: string): Promise<readonly string[]> => {
+  const lines = (await readFile(callsLog, 'utf8')).split('\n')
+  return lines.filter(line => line.includes(id)).map(line => line.replace(` ${id}`, '').trim())
+}
+
+// Links are deleted after the answer, by a thread of the daemon, hence the waiting.
+const expectNothingLeft = async (machine: Machine, ips: readonly string[]): Promise<void> => {
+  let trace: readonly string[] = ['never looked']
+  const isGone = async () => {
+    trace = await traceOf(machine.node, ips)
+    return trace.length === 0
+  }
+  await until('removal of the pods', isGone).catch(() => undefined)
+  expect(trace).toEqual([])
+  expect(await machine.containerd.podNamespaces()).toEqual([])
+  expect(await machine.containerd.shims()).toEqual([])
+  const { pools } = await askNode(machine.node)
+  expect(pools.map(pool => pool.assigned)).toEqual(pools.map(() => 0))
+}
+
+test('30 sandboxes over two nodes reach each other and leave nothing', async () => {
+  const pods = await Promise.all(machines.map(runPods))
+  const ips = pods.flat().map(({ ip }) => ip)
+  expect(new Set(ips).size).toBe(2 * podsPerNode)
+
+  // The first pod of each node answers with its name, the last one asks.
+  const shells: Shell[] = []
+  for (const [i, machine] of machines.entries()) {
+    const [server, client] = [pods[i]?.at(0), pods[i]?.at(-1)]
+    if (server === undefined || client === undefined) throw new Error('a node has no pods')
+    await startIn(machine, server, ['nc', '-ll', '-p', serverPort, '-e', 'hostname'])
+    shells.push({ machine, containerId: await startIn(machine, client, ['sleep', '1000']) })
+  }
+  for (const shell of shells) {
+    for (const server of pods.map(list => list[0])) {
+      expect(await ask(shell, server?.ip ?? '')).toBe(server?.pod.name)
+    }
+  }
+
+  await Promise.all(machines.map((machine, i) => deletePods(machine, pods[i] ?? [])))
+  for (const [i, machine] of machines.entries()) {
+    expect(await machine.containerd.cri.listSandboxes()).toEqual([])
+    for (const { id } of pods[i] ?? []) {
+      expect(await callsOf(machine, id)).toEqual(['ADD netns', 'DEL netns', 'DEL'])
+    }
+    await expectNothingLeft(machine, ips)
+  }
+})
