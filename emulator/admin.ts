@@ -1,5 +1,5 @@
-// The admin face: small JSON over HTTP on a unix socket, so that a demonstration or a test in another
-// process can ask what happened and steer what goes wrong. Not part of any cloud's API.
+// The admin face: small JSON over HTTP on a unix socket, so that a demonstration or a test in
+// another process can ask what happened and steer what goes wrong. Not part of any cloud's API.
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
 import { readBody } from './aws/server.ts'
 import type { Emulator } from './emulator.ts'

@@ -18,7 +18,7 @@ export interface Description {
   readonly instances: readonly DescribedInstance[]
 }
 
-export interface DescribedSubnet {
+interface DescribedSubnet {
   readonly name: string
   readonly zone: string
   readonly cidr: Cidr

@@ -1,5 +1,5 @@
-// Composes one emulated cloud: the model, the faces that speak AWS's protocols, the metadata service
-// and, when given, the packet fabric. A test starts it in process; main.ts starts it as a program.
+// Composes one emulated cloud: the model, the faces that speak AWS's protocols, the metadata
+// service and, when given, the packet fabric. A test starts it in process; main.ts starts it as a program.
 import { chmod } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { ListenOptions } from 'node:net'
@@ -9,6 +9,7 @@ import { createFace } from './aws/face.ts'
 import { type KeyRing, createKeyRing } from './aws/keys.ts'
 import { type MetadataOptions, createMetadataServer, instanceByAddress } from './aws/metadata.ts'
 import { createEc2Server } from './aws/server.ts'
+import { regionOf } from './aws/shapes.ts'
 import { createThrottle } from './aws/throttle.ts'
 import { typeLimits } from './aws/types.ts'
 import { type Built, type DescribedInstance, type Description } from './description.ts'
@@ -34,7 +35,7 @@ export interface Account {
 }
 
 /** Where a face listens; port 0 chooses a free one. */
-export interface ListenAddress {
+interface ListenAddress {
   readonly host: string
   readonly port: number
 }
@@ -93,7 +94,7 @@ export interface Emulator {
 }
 
 /** The true state, without any lag. */
-export interface EmulatorState {
+interface EmulatorState {
   readonly instances: readonly Instance[]
   readonly nics: readonly (Nic & { readonly status: string })[]
   readonly ids: Built
@@ -146,7 +147,7 @@ const worldOf = (options: EmulatorOptions): World => {
     seed,
     clock,
     latency: typeof latency === 'string' ? latencyProfiles[latency] : latency,
-    // Documented defaults: EC2 "NICs per Region", VPC "Security groups per network interface", tags.
+    // Documented defaults: EC2 "NICs per Region", VPC "Security groups per NIC", tags.
     quotas: { nicsMax, groupsPerNicMax: 5, tagsMax: 50 },
     typeLimits,
     nameId: (kind, hex) => `${idPrefixes[kind]}-${hex.slice(0, 17)}`,
@@ -180,7 +181,7 @@ const partsOf = (options: EmulatorOptions, world: World): Parts => {
     world,
     keys,
     ownerId,
-    region: zone.slice(0, -1),
+    region: regionOf(zone),
     deniedToRoles: options.deniedToRoles ?? {},
   }
   return {

@@ -16,6 +16,7 @@ const effect = z.union([
   }),
   z.strictObject({ kind: z.literal('delay'), ms: z.number().min(0) }),
   z.strictObject({ kind: z.literal('metadataLate'), ms: z.number().min(0) }),
+  z.strictObject({ kind: z.literal('metadataFail'), status: z.int().min(400).max(599) }),
   z.strictObject({ kind: z.literal('html'), status: z.int().min(400).max(599) }),
   z.strictObject({ kind: z.literal('partial'), granted: z.int().min(0) }),
 ])

@@ -1,4 +1,4 @@
-// A small cloud that tests share: one VPC, two subnets of one zone and a third elsewhere, two nodes.
+// A small cloud that tests share: one VPC, three subnets in two zones, two nodes.
 import { cidr, ip } from '#core/ip.ts'
 import { typeLimits } from './aws/types.ts'
 import { type Built, type Description, buildVpc } from './description.ts'

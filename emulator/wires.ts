@@ -71,8 +71,8 @@ export const connectFabric = (
   }
 }
 
-/** What the fabric should know of a NIC; undefined while no guest has it. */
-export const fabricNic = (world: World, nic: Nic): FabricNic | undefined => {
+// What the fabric should know of a NIC; undefined while no guest has it.
+const fabricNic = (world: World, nic: Nic): FabricNic | undefined => {
   const { attachment } = nic
   const subnet = world.subnets.get(nic.subnetId)
   if (attachment?.isPlugged !== true || subnet === undefined) return undefined
@@ -148,7 +148,7 @@ const bringNic = async (state: Followed, id: string): Promise<void> => {
   plugged.set(id, wanted)
 }
 
-// A block that moves between NICs leaves the old one first: no address has two owners in the fabric.
+// A block that moves between NICs leaves the old one first: no address ever has two owners.
 const clearBlocks = async (state: Followed, wanted: FabricNic): Promise<void> => {
   const blocks = new Set<Cidr>(wanted.blocks)
   const others = [...state.plugged.values()].filter(

@@ -44,8 +44,13 @@ interface Signature {
   readonly signature: string
 }
 
-const form =
-  /^AWS4-HMAC-SHA256 Credential=([A-Za-z0-9]+)\/(\d{8}\/[\w-]+\/ec2\/aws4_request), *SignedHeaders=([\w;-]+), *Signature=([0-9a-f]{64})$/
+const form = new RegExp(
+  [
+    String.raw`^AWS4-HMAC-SHA256 Credential=([A-Za-z0-9]+)/(\d{8}/[\w-]+/ec2/aws4_request)`,
+    String.raw`SignedHeaders=([\w;-]+)`,
+    String.raw`Signature=([0-9a-f]{64})$`,
+  ].join(', *'),
+)
 
 const parse = (authorization: string | undefined): Signature | undefined => {
   const match = form.exec(authorization ?? '')

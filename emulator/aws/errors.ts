@@ -53,8 +53,8 @@ const missing = (thing: ThingKind, ids: readonly string[]): readonly [string, st
   return [code, `The ${word} ${names} not exist`]
 }
 
-// Too few addresses for a prefix is InvalidParameterValue, no aligned block is InsufficientCidrBlocks:
-// AWS support's answer quoted in cilium pull request 31016, and log of amazon-vpc-cni-k8s issue 3105.
+// Too few addresses for a prefix is InvalidParameterValue, no aligned block InsufficientCidrBlocks:
+// AWS support's answer in cilium pull request 31016, and a log in amazon-vpc-cni-k8s issue 3105.
 const table: {
   readonly [K in Reason['kind']]: (
     reason: Extract<Reason, { readonly kind: K }>,

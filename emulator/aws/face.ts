@@ -46,8 +46,7 @@ export type Face = (
   request: SignedRequest & { readonly headers: IncomingHttpHeaders },
 ) => Promise<Answer>
 
-/** Every action of the EC2 face by name. */
-export const actions: Actions = {
+const actions: Actions = {
   ...describeActions,
   ...nicActions,
   ...addressActions,

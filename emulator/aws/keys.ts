@@ -27,12 +27,12 @@ export interface KeyRing {
 }
 
 /** A role's key: temporary. */
-export interface RoleKey extends AccessKey {
+interface RoleKey extends AccessKey {
   readonly issuedAt: number
   readonly expiresAt: number
 }
 
-export interface RoleKeyRequest {
+interface RoleKeyRequest {
   readonly instanceId: string
   readonly role: string
   readonly accountId: string

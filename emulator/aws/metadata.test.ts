@@ -173,6 +173,14 @@ test('the asker is found by address: the host one hop away, its pods two', async
   expect(ask('10.0.0.200')).toBeUndefined()
 })
 
+test('the service can be made to fail for one instance', async () => {
+  const { emulator, endpoint } = await start()
+  const other = await emulator.metadataEndpoint('node-b')
+  emulator.addFault({ effect: { kind: 'metadataFail', status: 503 }, instance: 'node-a', count: 1 })
+  const get = async (at: string) => (await send(`${at}/latest/meta-data/mac`)).status
+  expect([await get(other), await get(endpoint), await get(endpoint)]).toEqual([401, 503, 401])
+})
+
 test('a terminated instance hears nothing', async () => {
   const { emulator, endpoint } = await start()
   emulator.terminateInstance('node-a')

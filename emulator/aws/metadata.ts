@@ -3,7 +3,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import type { World } from '#emulator/model/world.ts'
-import { allNics, blocksOf } from '#emulator/model/world.ts'
+import { allNics, blocksOf, occasionOf } from '#emulator/model/world.ts'
 import { type Ip, contains, familyOf, parseIp } from '#core/ip.ts'
 import type { KeyRing } from './keys.ts'
 import { type Tree, metadataTree } from './tree.ts'
@@ -73,6 +73,9 @@ interface Exchange {
 const answer = (options: MetadataOptions, exchange: Exchange): void => {
   const { request, response } = exchange
   request.resume()
+  const { world } = options
+  const [failed] = world.faults.strike(['metadataFail'], occasionOf(world, exchange.instanceId))
+  if (failed !== undefined) return reply(response, failed.status)
   const path = (request.url ?? '/').split('?', 1)[0] ?? '/'
   if (path === '/latest/api/token') return grantToken(options, exchange)
   if (request.method !== 'GET' && request.method !== 'HEAD') return reply(response, 405)

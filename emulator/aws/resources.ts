@@ -97,7 +97,8 @@ const runInstances: Action = {
     return context => {
       const { world, requestId } = context
       const instances = Array.from({ length: count }, (_, index) => {
-        const name = `${added['Name'] ?? `vm-${requestId.slice(0, 8)}`}${count > 1 ? `-${index}` : ''}`
+        const base = added['Name'] ?? `vm-${requestId.slice(0, 8)}`
+        const name = count > 1 ? `${base}-${index}` : base
         const netns = context.netnsOf(name)
         const place = { name, netns, type, subnetId, groupIds, primaryAddress, role }
         return runInstance(world, { ...place, metadataHops: hops, tags: added, isBooted: false })

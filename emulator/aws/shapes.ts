@@ -13,7 +13,7 @@ type Members = readonly (Element | undefined)[]
 /** EC2's time format: milliseconds, Z. */
 export const isoTime = (ms: number): string => new Date(ms).toISOString()
 
-export const tagSet = (tags: Tags): Element =>
+const tagSet = (tags: Tags): Element =>
   list('tagSet', Object.entries(tags).toSorted(byKey), ([key, value]) => [
     el('key', key),
     el('value', value),

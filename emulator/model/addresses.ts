@@ -21,7 +21,7 @@ export interface Lent {
 }
 
 /** Prefix lengths that the cloud lends: /28 and /80 (EC2 user guide, "Prefix delegation"). */
-export const prefixLength = { 4: 28, 6: 80 } as const
+const prefixLength = { 4: 28, 6: 80 } as const
 
 /** The most slots of any type: the bound for NICs that are not attached. */
 const unattachedSlotsMax = 50
@@ -199,7 +199,7 @@ const claimPrefix = (space: Space, subnetId: string, prefix: Cidr): void => {
   if (!claim(space, prefix)) throw refuse({ kind: 'addressTaken', address: prefix })
 }
 
-// Reassignment moves secondary addresses from another NIC of the subnet, whatever it is attached to.
+// Reassignment moves secondary addresses from another NIC, whatever that is attached to.
 const heldByOthers = (world: World, nic: Nic, addresses: readonly Ip[]): readonly Ip[] =>
   addresses.filter(address => otherHolder(world, nic, address) !== undefined)
 

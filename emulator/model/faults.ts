@@ -28,6 +28,8 @@ export type Effect =
   | { readonly kind: 'attachStuck' }
   /** Added to the metadata service's lag. */
   | { readonly kind: 'metadataLate'; readonly ms: number }
+  /** The metadata service answers with this status. */
+  | { readonly kind: 'metadataFail'; readonly status: number }
 
 /** A fault and when it strikes; a selector that is left out matches everything. */
 export interface Fault {

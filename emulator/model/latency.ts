@@ -2,7 +2,7 @@
 // the other profiles stretch or shrink them, so that a test is quick and a bad day can be tried.
 import type { Chance } from './chance.ts'
 
-/** A uniform range of milliseconds; with `tail`, that share of draws comes from the tail's range. */
+/** A uniform range of milliseconds; with `tail`, that share of draws comes from its range. */
 export interface Span {
   readonly min: number
   readonly max: number

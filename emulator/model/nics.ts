@@ -134,8 +134,7 @@ export const setDeleteOnTermination = (
   putNic(world, nic.id, { ...nic, attachment })
 }
 
-/** The NIC with that attachment, in any state. */
-export const nicByAttachment = (world: World, attachmentId: string): Nic | undefined =>
+const nicByAttachment = (world: World, attachmentId: string): Nic | undefined =>
   allNics(world).find(nic => nic.attachment?.id === attachmentId)
 
 /** Refuses more tags than a thing may have. */
@@ -214,7 +213,7 @@ const withAddresses = (
     readonly six: ReturnType<typeof lend> | undefined
   },
 ): Nic => {
-  // Without an explicit primary address the last drawn one is it, so explicit ones keep their order.
+  // Without an explicit primary address the last drawn one is it: explicit ones keep their order.
   const primaryAddress = primary ?? lent.four.addresses.at(-1)
   if (primaryAddress === undefined) throw new Error(`${draft.id} was lent no primary address`)
   return {

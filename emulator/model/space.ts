@@ -1,4 +1,4 @@
-// Which addresses of one subnet are taken, as sorted intervals: exact for a /16 and for an IPv6 /64.
+// Which addresses of a subnet are taken, as sorted intervals: exact for a /16 and an IPv6 /64.
 // Blocks are searched aligned, so a subnet can have free addresses and yet no free /28.
 import { type Cidr, type Ip, bitsOf, familyOf, ipFromBytes, lengthOf, valueOf } from '#core/ip.ts'
 import { baseOf, cidrOf, contains } from '#core/ip.ts'

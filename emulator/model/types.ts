@@ -33,7 +33,7 @@ export interface SecurityGroup {
   readonly tags: Tags
 }
 
-export type InstanceState = 'pending' | 'running' | 'shutting-down' | 'terminated'
+type InstanceState = 'pending' | 'running' | 'shutting-down' | 'terminated'
 
 export interface Instance {
   readonly id: string

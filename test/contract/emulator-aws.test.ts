@@ -458,7 +458,7 @@ describe('credentials', () => {
     expect(emulator.state().nics.every(one => one.addresses.length === 0)).toBe(true)
   })
 
-  test('a node uses its role through the metadata service, as the SDK does by default', async () => {
+  test('a node uses its role through the metadata service, as is the SDK's default', async () => {
     const { emulator } = await start({ deniedToRoles: { 'eniway-node': ['DeleteTags'] } })
     vi.stubEnv('AWS_ACCESS_KEY_ID', undefined)
     vi.stubEnv('AWS_SECRET_ACCESS_KEY', undefined)
@@ -473,6 +473,12 @@ describe('credentials', () => {
     expect(accessKeyId).toMatch(/^ASIA/)
     const tags = new DeleteTagsCommand({ Resources: [emulator.ids.vpcId], Tags: [{ Key: 'k' }] })
     expect(await outcome(ec2.send(tags))).toBe('UnauthorizedOperation 403')
+    // A fault aimed at the node strikes what it signs, also when the call names no instance.
+    emulator.addFault({ effect: { kind: 'throttle' }, instance: 'node-b' })
+    emulator.addFault({ effect: { kind: 'fail', code: 'InternalError' }, instance: 'node-a' })
+    const input = { SubnetId: emulator.ids.subnetIds['a'] }
+    const creation = new CreateNetworkInterfaceCommand(input)
+    expect(await outcome(ec2.send(creation))).toBe('InternalError 500')
   })
 })
 
