@@ -458,7 +458,7 @@ describe('credentials', () => {
     expect(emulator.state().nics.every(one => one.addresses.length === 0)).toBe(true)
   })
 
-  test('a node uses its role through the metadata service, as is the SDK's default', async () => {
+  test('a node uses its role through the metadata service, as SDKs do by default', async () => {
     const { emulator } = await start({ deniedToRoles: { 'eniway-node': ['DeleteTags'] } })
     vi.stubEnv('AWS_ACCESS_KEY_ID', undefined)
     vi.stubEnv('AWS_SECRET_ACCESS_KEY', undefined)
