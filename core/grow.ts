@@ -38,16 +38,41 @@ const growPool = (draft: Draft, growth: Growth): void => {
     if (blocks === undefined || !isAffordable(draft, 'lendBlocks', priority)) continue
     act(draft, { kind: 'lendBlocks', id: nextOperation(draft), priority, nic: nic.id, blocks })
   }
-  while (missing() > 0 && addNic(draft, growth, priority)) continue
+  // Room on NICs that are busy just now is used as soon as their call returns.
+  while (missing() > roomLeft(draft, growth) && addNic(draft, growth, priority)) continue
 }
 
 const priorityOf = (state: State, pool: PoolName): Priority =>
   countWaiting(state, pool) > 0 ? 'blocking' : 'prewarming'
 
+const roomLeft = (draft: Draft, { pool, family, node }: Growth): number => {
+  const { state, now } = draft
+  let room = 0
+  for (const nic of state.nics.values()) {
+    const isFull = healthOf(state, nic.subnet).exhaustedUntil > now
+    if (nic.pool !== pool || !isHere(nic) || isFull) continue
+    const free = node.limits.blocksPerNicMax[family] - blockCount(nic, family) - coming(state, nic)
+    const length = blockLength(draft, { family, subnet: nic.subnet })
+    room += requestedSize({ family, length, count: Math.max(0, free) })
+  }
+  return room
+}
+
+const coming = (state: State, nic: Nic): number => {
+  let blocks = 0
+  for (const { action } of state.operations.values()) {
+    if (action.kind === 'lendBlocks' && action.nic === nic.id) blocks += action.blocks.count
+  }
+  return blocks
+}
+
+const isHere = ({ phase, isManaged, missingSince }: Nic): boolean =>
+  isManaged &&
+  missingSince === undefined &&
+  (phase.kind === 'ready' || phase.kind === 'wiring' || phase.kind === 'attaching')
+
 const canLend = (draft: Draft, nic: Nic): boolean => {
-  const isHere =
-    nic.phase.kind === 'ready' || nic.phase.kind === 'wiring' || nic.phase.kind === 'attaching'
-  if (!isHere || !nic.isManaged || nic.missingSince !== undefined) return false
+  if (!isHere(nic)) return false
   if (nic.unsureSince !== undefined || isBusy(draft.state, nic.id)) return false
   return isDue(draft, nic.retryAt)
 }
@@ -67,14 +92,13 @@ const requestFor = (draft: Draft, need: Need): BlockRequest | undefined => {
   const health = healthOf(draft.state, need.subnet)
   if (!(need.room > 0) || !isDue(draft, health.exhaustedUntil)) return undefined
   const length = blockLength(draft, need)
-  if (length === undefined) return undefined
   const size = requestedSize({ family: need.family, length, count: 1 })
   // A block that would lift the pool over its maximum is too large; the deficit is clamped to it.
   const count = Math.min(need.room, Math.ceil(need.missing / size))
   return { family: need.family, length, count }
 }
 
-const blockLength = (draft: Draft, need: Need): number | undefined => {
+const blockLength = (draft: Draft, need: Pick<Need, 'family' | 'subnet'>): number => {
   const { config, node } = draft.state
   if (need.family === 6) return 128
   if (config.blockLength === 32 || node?.limits.prefixes !== true) return 32
