@@ -69,9 +69,15 @@ const makeContext = async (session: Session, options: Options): Promise<Context>
   const prefix = basename(dir)
   const harness = await buildHarness(session, dir)
   const peer = await startPeer(session, dir, `${prefix}-peer`)
-  const node = await startNode(session, { seed: options.seed, addressesMin })
+  const node = await startNode(session, {
+    seed: options.seed,
+    dir: join(dir, 'node'),
+    addressesMin,
+  })
   const ours = await ourSide(session, node)
   const say = (text: string): void => console.error(text)
+  say(`filling the pool with ${addressesMin} addresses`)
+  await ours.prepare(addressesMin)
   const { pods, rounds } = options
   const chance = createRandom(options.seed)
   const random = (): number => chance.fraction()
