@@ -47,7 +47,10 @@ const serve = async (
     return reply(response, 200, route(emulator, { id: decodeURIComponent(id ?? ''), body }) ?? {})
   } catch (error) {
     const isTheirs =
-      error instanceof TypeError || error instanceof SyntaxError || error instanceof Refusal
+      error instanceof TypeError ||
+      error instanceof SyntaxError ||
+      error instanceof URIError ||
+      error instanceof Refusal
     if (!isTheirs) throw error
     return reply(response, 400, { error: `cannot do ${name}: ${error.message}` })
   }
