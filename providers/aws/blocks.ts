@@ -14,6 +14,7 @@ import type { BlockRequest } from '#core/ports.ts'
 import { CallFailed, call } from './calls.ts'
 import { describeNic } from './describe.ts'
 import type { Site } from './failures.ts'
+import { patiently, staleCode, stalePatience } from './retry.ts'
 import { canonical, cidrFrom, cloudNicOf, ipFrom, present } from './shapes.ts'
 import type { Surroundings } from './shapes.ts'
 
@@ -101,7 +102,7 @@ type FamilyReturn = {
 }
 
 // EC2 refuses the whole list when one block of it is not on the NIC. So after a refusal the NIC
-// is looked at, and what is still there is sent once more.
+// is looked at, and what is still there is sent once more. A NIC that is gone holds nothing.
 const returnFamily = async (
   client: EC2Client,
   given: FamilyReturn,
@@ -112,10 +113,11 @@ const returnFamily = async (
     await unassign(client, given, signal)
     return blocks
   } catch (error) {
-    if (!isRefusal(error)) throw error
-    const held = await heldBlocks(client, given, signal)
-    const left = blocks.filter(block => held.has(block))
-    if (left.length === blocks.length) throw error
+    if (!(error instanceof CallFailed)) throw error
+    if (error.failure.kind === 'notFound') return blocks
+    if (error.failure.code !== 'InvalidParameterValue') throw error
+    const left = await stillHeld(client, { ...given, refusal: error }, signal)
+    const held = new Set(left)
     const gone = blocks.filter(block => !held.has(block))
     if (left.length === 0) return gone
     const part = { ...given.part, blocks: left }
@@ -129,19 +131,35 @@ const returnFamily = async (
   }
 }
 
-const isRefusal = (error: unknown): error is CallFailed =>
-  error instanceof CallFailed && ['conflict', 'denied', 'notFound'].includes(error.failure.kind)
+// The refusal says that some block is not there. A description that shows all of them is older
+// than that, so it is asked again for a moment; after that the refusal stands.
+const stillHeld = (
+  client: EC2Client,
+  given: FamilyReturn & { readonly refusal: CallFailed },
+  signal: AbortSignal,
+): Promise<readonly Cidr[]> => {
+  const { part, around, refusal } = given
+  const site = { call: refusal.failure.call, on: `NIC ${part.nic}`, isRead: false }
+  const looking = patiently({ site, patience: stalePatience }, signal, async () => {
+    const held = await heldBlocks(client, { nic: part.nic, around }, signal)
+    const left = part.blocks.filter(block => held.has(block))
+    if (left.length < part.blocks.length) return left
+    throw new CallFailed({ ...refusal.failure, code: staleCode })
+  })
+  return looking.catch((error: unknown) => {
+    throw error instanceof CallFailed && error.failure.code === staleCode ? refusal : error
+  })
+}
 
 const heldBlocks = async (
   client: EC2Client,
-  { part, around }: FamilyReturn,
+  { nic, around }: { readonly nic: NicId; readonly around: Surroundings },
   signal: AbortSignal,
 ): Promise<ReadonlySet<Cidr>> => {
   try {
-    const nic = await describeNic(client, part.nic, { signal })
-    return new Set(cloudNicOf(nic, around).blocks)
+    const seen = await describeNic(client, nic, { signal })
+    return new Set(cloudNicOf(seen, around).blocks)
   } catch (error) {
-    // A NIC that is gone holds nothing.
     if (error instanceof CallFailed && error.failure.kind === 'notFound') return new Set()
     throw error
   }

@@ -46,7 +46,7 @@ export const createAwsCloud = (options: AwsCloudOptions): AwsCloud => {
   const limits = createLimits(client)
   const subnets = createSubnets(client)
   const { node, cluster, tags, securityGroups, subnets: selection } = options
-  const nicParts = { client, node, cluster, tags }
+  const nicParts = { client, node, cluster, tags, attachmentIds: new Map() }
   const nodeParts = { node, client, metadata, identity, limits, subnets, selection, securityGroups }
 
   const surroundings = async (signal: AbortSignal): Promise<Surroundings> => {

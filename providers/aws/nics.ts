@@ -10,6 +10,7 @@ import {
   type EC2Client,
   ModifyNetworkInterfaceAttributeCommand,
   type NetworkInterface,
+  type NetworkInterfaceAttachment,
 } from '@aws-sdk/client-ec2'
 import type { InstanceId, NicId } from '#core/names.ts'
 import type { BlockRequest, CloudNic, NicRequest } from '#core/ports.ts'
@@ -17,6 +18,7 @@ import { CallFailed, afterEffect, call } from './calls.ts'
 import { describeNic } from './describe.ts'
 import { type Site, ownFailure } from './failures.ts'
 import { type Patience, newPatience, patiently, visibilityPatience } from './retry.ts'
+import { staleCode, stalePatience } from './retry.ts'
 import { type Surroundings, cloudNicOf, present, tagNames } from './shapes.ts'
 
 export type NicParts = {
@@ -25,6 +27,8 @@ export type NicParts = {
   readonly cluster: string | undefined
   /** Further tags from the configuration. */
   readonly tags: Readonly<Record<string, string>>
+  /** Attachments this process made: a description may not show them yet when one is to end. */
+  readonly attachmentIds: Map<NicId, string>
 }
 
 type AttachRequest = { readonly nic: NicId; readonly deviceIndex: number }
@@ -80,11 +84,12 @@ const countsOf = ({ family, length, count }: BlockRequest) => {
 
 /** Attaches and makes the NIC die with the instance. */
 export const attachNic = async (
-  { client }: NicParts,
+  { client, attachmentIds }: NicParts,
   { request, around }: { readonly request: AttachRequest; readonly around: Surroundings },
   signal: AbortSignal,
 ): Promise<CloudNic> => {
   const attachmentId = await attach(client, { ...request, instance: around.instance }, signal)
+  attachmentIds.set(request.nic, attachmentId)
   try {
     await protect(client, { nic: request.nic, attachmentId }, signal)
     const patience = newPatience
@@ -134,24 +139,39 @@ const attach = async (
 const isRefusal = (error: unknown): error is CallFailed =>
   error instanceof CallFailed && ['conflict', 'limit', 'denied'].includes(error.failure.kind)
 
-const existingAttachment = async (
+// A refusal for a NIC in use, together with a description that shows it free: the description is
+// older, so it is asked again for a moment. After that the refusal stands.
+const existingAttachment = (
   client: EC2Client,
-  tried: {
-    readonly site: Site
-    readonly wanted: AttachRequest & { readonly instance: InstanceId }
-    readonly refusal: CallFailed
-  },
+  tried: Tried & { readonly refusal: CallFailed },
   signal: AbortSignal,
 ): Promise<string> => {
   const { wanted, site, refusal } = tried
-  const { Attachment: attachment } = await describeNic(client, wanted.nic, { signal })
-  const holder = attachment?.InstanceId
-  if (holder === undefined) throw refusal
-  if (holder !== wanted.instance) {
-    const text = `it is attached to ${holder}`
+  const isInUse = refusal.failure.kind === 'conflict'
+  const looking = patiently({ site, patience: stalePatience }, signal, async () => {
+    const { Attachment: attachment } = await describeNic(client, wanted.nic, { signal })
+    if (attachment?.InstanceId !== undefined) return ours(attachment, tried)
+    throw isInUse ? new CallFailed({ ...refusal.failure, code: staleCode }) : refusal
+  })
+  return looking.catch((error: unknown) => {
+    throw error instanceof CallFailed && error.failure.code === staleCode ? refusal : error
+  })
+}
+
+type Tried = {
+  readonly site: Site
+  readonly wanted: AttachRequest & { readonly instance: InstanceId }
+}
+
+const ours = (
+  attachment: NetworkInterfaceAttachment,
+  { site, wanted, refusal }: Tried & { readonly refusal: CallFailed },
+): string => {
+  if (attachment.InstanceId !== wanted.instance) {
+    const text = `it is attached to ${attachment.InstanceId}`
     throw new CallFailed(ownFailure(site, { kind: 'conflict', code: 'AttachedElsewhere', text }))
   }
-  if (attachment?.Status !== 'attaching' && attachment?.Status !== 'attached') throw refusal
+  if (attachment.Status !== 'attaching' && attachment.Status !== 'attached') throw refusal
   return present(attachment.AttachmentId, 'AttachmentId')
 }
 
@@ -182,28 +202,43 @@ const detachPatience: Patience = {
 
 /** Detaches and waits until EC2 shows it. */
 export const detachNic = async (
-  { client }: NicParts,
+  { client, attachmentIds }: NicParts,
   { nic, instance }: { readonly nic: NicId; readonly instance: InstanceId },
   signal: AbortSignal,
 ): Promise<void> => {
   const site = mutation('DetachNetworkInterface', `NIC ${nic}`)
-  const { Attachment: attachment } = (await describeIfThere(client, nic, signal)) ?? {}
-  if (attachment === undefined || attachment.Status === 'detached') return
-  if (attachment.InstanceId !== instance) {
-    const text = `it is attached to ${attachment.InstanceId ?? 'something that is no instance'}`
-    throw new CallFailed(ownFailure(site, { kind: 'conflict', code: 'AttachedElsewhere', text }))
-  }
-  if (attachment.Status !== 'detaching') {
-    const id = present(attachment.AttachmentId, 'AttachmentId')
+  const seen = await describeIfThere(client, nic, signal)
+  const id = attachmentToEnd(seen, { site, instance }) ?? attachmentIds.get(nic)
+  if (id !== undefined && seen?.Attachment?.Status !== 'detaching') {
     await tolerating('notFound', () => detach(client, { site, id }, signal))
   }
-  await patiently({ site, patience: detachPatience }, signal, async () => {
+  attachmentIds.delete(nic)
+  if (id !== undefined) await awaitDetached(client, { site, nic }, signal)
+}
+
+// Undefined: nothing is shown to be attached.
+const attachmentToEnd = (
+  seen: NetworkInterface | undefined,
+  { site, instance }: { readonly site: Site; readonly instance: InstanceId },
+): string | undefined => {
+  const attachment = seen?.Attachment
+  if (attachment === undefined || attachment.Status === 'detached') return undefined
+  if (attachment.InstanceId === instance) return present(attachment.AttachmentId, 'AttachmentId')
+  const text = `it is attached to ${attachment.InstanceId ?? 'something that is no instance'}`
+  throw new CallFailed(ownFailure(site, { kind: 'conflict', code: 'AttachedElsewhere', text }))
+}
+
+const awaitDetached = (
+  client: EC2Client,
+  { site, nic }: { readonly site: Site; readonly nic: NicId },
+  signal: AbortSignal,
+): Promise<void> =>
+  patiently({ site, patience: detachPatience }, signal, async () => {
     const seen = await describeIfThere(client, nic, signal)
     if (seen === undefined || isFree(seen)) return
     const text = `it is still ${seen.Attachment?.Status ?? seen.Status ?? 'attached'}`
     throw new CallFailed(ownFailure(site, { kind: 'transient', code: 'StillAttached', text }))
   })
-}
 
 const isFree = ({ Status: status, Attachment: attachment }: NetworkInterface): boolean =>
   status === 'available' && (attachment?.Status ?? 'detached') === 'detached'

@@ -35,7 +35,18 @@ export const visibilityPatience: Patience = {
   longestMs: 2000,
 }
 
-/** Both of the above, for reading something that is new. */
+/** For a description that contradicts what a mutation just said: most lags are over by then. */
+export const stalePatience: Patience = {
+  isWorthwhile: failure => failure.code === staleCode,
+  retries: 3,
+  firstMs: 200,
+  longestMs: 800,
+}
+
+/** The code of a failure that only says: the description is not yet as it must become. */
+export const staleCode = 'StaleDescription'
+
+/** Visibility and broken reads together, for reading something that is new. */
 export const newPatience: Patience = {
   ...visibilityPatience,
   isWorthwhile: failure => failure.kind === 'notFound' || isTransient(failure),

@@ -236,6 +236,7 @@ export const cloudContract = (name: string, makeCloud: () => Promise<CloudUnderT
     describe('detach and delete', () => {
       test('lead back to nothing, and may be repeated', async () => {
         const nic = await attached(addresses(2))
+        await seen(nic, ({ attachment }) => attachment.kind === 'attached')
         for (let times = 0; times < 2; times++) value(await under.cloud.detachNic(nic.id, never))
         await seen(nic, ({ attachment }) => attachment.kind === 'none')
         for (let times = 0; times < 2; times++) value(await under.cloud.deleteNic(nic.id, never))
@@ -245,9 +246,21 @@ export const cloudContract = (name: string, makeCloud: () => Promise<CloudUnderT
 
       test('delete of an attached NIC may be tried again later', async () => {
         const nic = await attached()
+        await seen(nic, ({ attachment }) => attachment.kind === 'attached')
         expectFailure(await under.cloud.deleteNic(nic.id, never), 'transient')
         value(await under.cloud.detachNic(nic.id, never))
         value(await under.cloud.deleteNic(nic.id, never))
+        expect(under.heldBlocks(nic.id)).toBeUndefined()
+      })
+
+      // Whoever attached it knows it is attached, though no description shows it yet.
+      test('detach at once after attach detaches', async () => {
+        const nic = await attached()
+        value(await under.cloud.detachNic(nic.id, never))
+        for (let tries = 0; under.heldBlocks(nic.id) !== undefined; tries++) {
+          expect(tries).toBeLessThan(1000)
+          await under.cloud.deleteNic(nic.id, never)
+        }
       })
 
       test('the primary NIC cannot be detached', async () => {
@@ -256,7 +269,7 @@ export const cloudContract = (name: string, makeCloud: () => Promise<CloudUnderT
       })
 
       test('a neighbour’s NIC is not detached', async () => {
-        const nic = await attached()
+        const nic = await seen(await attached(), ({ attachment }) => attachment.kind === 'attached')
         expectFailure(await under.neighbour.detachNic(nic.id, never), 'conflict', false)
         await seen(nic, ({ attachment }) => attachment.kind === 'attached')
       })
