@@ -39,6 +39,8 @@ export type Kernel = {
   removeLink(ifindex: number, by: Actor): void
   removeRoute(address: Ip, by: Actor): void
   removeElement(address: Ip, by: Actor): void
+  /** Somebody flushes the rules and tables of one NIC. */
+  removeSlot(slot: number, by: Actor): void
   reboot(): void
 }
 
@@ -114,6 +116,10 @@ export const createKernel = (notify: Notify): Kernel => {
       if (element === undefined) return
       elements.delete(address)
       notify({ kind: 'removed', what: 'element', sandbox: element.sandbox, ips: [address], by })
+    },
+    removeSlot: (slot, by) => {
+      slots.delete(slot)
+      notify({ kind: 'slotRemoved', slot, by })
     },
     reboot: () => {
       for (const map of [links, routes, elements, slots]) map.clear()

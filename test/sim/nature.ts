@@ -147,5 +147,5 @@ const meddle = ({ kernel, chance, faults, trace }: NatureParts): void => {
   trace.note('somebody meddles with the kernel')
   if (choice < 0.4 && routes.length > 0) kernel.removeRoute(chance.pick(routes), 'human')
   else if (choice < 0.8 && elements.length > 0) kernel.removeElement(chance.pick(elements), 'human')
-  else if (slots.length > 0) kernel.slots.delete(chance.pick(slots))
+  else if (slots.length > 0) kernel.removeSlot(chance.pick(slots), 'human')
 }

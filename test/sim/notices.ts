@@ -76,6 +76,7 @@ export type Notice =
       readonly ips: readonly Ip[]
       readonly by: Actor
     }
+  | { readonly kind: 'slotRemoved'; readonly slot: number; readonly by: Actor }
   | { readonly kind: 'lent'; readonly nic: NicId; readonly block: Cidr }
   | { readonly kind: 'taken'; readonly nic: NicId; readonly block: Cidr; readonly by: Actor }
   | { readonly kind: 'detached'; readonly nic: NicId; readonly by: Actor }

@@ -88,10 +88,11 @@ const createDay = (options: SimOptions) => {
   const checkers: Checker[] = []
 
   const fail = (checker: string, message: string): void => {
+    // The first failure of a checker tells the most; those that follow are its echo.
+    if (failures.some(each => each.checker === checker)) return
     const text = `${timeText(scheduler.clock)} ${message}`
     trace.note(`FAILED ${checker}: ${message}`)
     failures.push({ seed, checker, message: text })
-    scheduler.halt()
   }
   const notify = (notice: Notice): void => {
     for (const checker of checkers) checker.notice(notice)
@@ -173,7 +174,7 @@ const createDay = (options: SimOptions) => {
     runtime.setChurn(false)
     trace.note('faults stop')
     await scheduler.run(after(scheduler.clock.now(), quietMs(config) + stillMs))
-    if (failures.length === 0) for (const checker of checkers) checker.atRest()
+    for (const checker of checkers) checker.atRest()
   }
 
   const natureParts: NatureParts = {

@@ -86,8 +86,10 @@ export const createLivePods = (estate: Estate, now: () => Millis): LivePods => {
           if (answer.kind !== 'added' || !isHeard || pods.has(answer.sandbox.key)) return
           const { ips, slot } = answer.wiring
           const { key } = answer.sandbox
-          const nic = ips[0] === undefined ? undefined : estate.ownerOf(ips[0])?.id
-          pods.set(key, { key, ips, slot, nic, since: now(), robbedAt: undefined })
+          const owner = ips[0] === undefined ? undefined : estate.ownerOf(ips[0])
+          // Taken by a human before the daemon could see it.
+          const robbedAt = owner?.attachment.kind === 'attached' ? undefined : now()
+          pods.set(key, { key, ips, slot, nic: owner?.id, since: now(), robbedAt })
           for (const address of ips) byIp.set(address, key)
           return
         }

@@ -57,6 +57,7 @@ export const reasons = (world: World, fail: Fail): Checker => {
   const deletedKeys = new Set<SandboxKey>()
   const hostFailed = new Set<SandboxKey>()
   let lastNicWork = -Infinity
+  let lastMeddling = -Infinity
   let lastRelease = -Infinity
   let lastCall = -Infinity
   let underWay = 0
@@ -75,6 +76,8 @@ export const reasons = (world: World, fail: Fail): Checker => {
 
   const isTrue = (call: AddCall, reason: Reason): boolean => {
     const maximum = world.config().pools.get(defaultPool)?.maximum
+    // What a human did lately the daemon cannot know.
+    if (isRecent(lastMeddling, 3 * world.config().observeEveryMs + 60_000)) return true
     switch (reason.code) {
       case 'Exhausted':
         return hadFailure('exhausted', 'fragmented')
@@ -87,7 +90,7 @@ export const reasons = (world: World, fail: Fail): Checker => {
       case 'CloudUnreachable':
         return hadFailure('transient')
       case 'WaitingForNic':
-        return isRecent(lastNicWork, world.config().appearWithinMs + 60_000)
+        return isRecent(lastNicWork, 60_000) || hasUnfinishedNic(world)
       case 'WaitingForCloud':
         return underWay > 0 || isRecent(lastCall, 60_000)
       case 'Cooling':
@@ -121,6 +124,10 @@ export const reasons = (world: World, fail: Fail): Checker => {
       case 'unwired':
         lastRelease = now()
         return
+      case 'taken':
+      case 'detached':
+        if (notice.by === 'human') lastMeddling = now()
+        return
       case 'wired':
         if (notice.outcome.kind === 'failed') hostFailed.add(notice.pod.sandbox)
         return
@@ -139,6 +146,12 @@ export const reasons = (world: World, fail: Fail): Checker => {
   }
   return { name: 'reasons', notice: heard, atRest: () => undefined }
 }
+
+/** A NIC of ours on its way: not attached, or attached without its device or tables. */
+const hasUnfinishedNic = (world: World): boolean =>
+  [...world.estate.nics.values()]
+    .filter(nic => nic.isManaged)
+    .some(nic => ![...world.kernel.slots.values()].some(slot => slot.mac === nic.mac))
 
 /** After DEL is answered an ADD asked before it must not be answered with an address. */
 export const order = (_world: World, fail: Fail): Checker => {

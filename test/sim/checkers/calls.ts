@@ -4,7 +4,7 @@
 import type { CallClass } from '#core/budget.ts'
 import { familyOf, sizeOf } from '#core/ip.ts'
 import { lengthOf } from '#core/ip.ts'
-import { defaultPool } from '#core/names.ts'
+import { defaultPool, type NicId } from '#core/names.ts'
 import { bitsOf } from '#core/ip.ts'
 import type { BlockRequest } from '#core/ports.ts'
 import type { CloudCall, Notice } from '../notices.ts'
@@ -110,6 +110,8 @@ export const limits = (world: World, fail: Fail): Checker => {
   const { estate } = world
   /** Addresses asked for by calls under way, by call. */
   const asked = new Map<number, number>()
+  /** NICs on their way out, whose addresses are no longer the pool's. */
+  const leaving = new Set<NicId>()
   /** Until then the daemon may honestly be wrong about what it holds. */
   let murkyUntil = 0
   const now = (): number => world.scheduler.clock.now()
@@ -125,7 +127,7 @@ export const limits = (world: World, fail: Fail): Checker => {
     if (blocks.family !== 4) return
     const maximum = world.config().pools.get(defaultPool)?.maximum
     const size = sizeOfRequest(blocks)
-    const held = heldAddresses(world) + [...asked.values()].reduce((sum, n) => sum + n, 0)
+    const held = heldAddresses(world, leaving) + [...asked.values()].reduce((sum, n) => sum + n, 0)
     asked.set(call.serial, size * blocks.count)
     if (now() < murkyUntil || maximum === undefined || blocks.count === 0) return
     // A maximum inside a block is rounded up to the block.
@@ -136,6 +138,7 @@ export const limits = (world: World, fail: Fail): Checker => {
     Math.min(estate.limits.nicsMax, world.config().nicsMax ?? estate.limits.nicsMax)
 
   const check = (call: CloudCall): void => {
+    if (call.kind === 'detachNic' || call.kind === 'deleteNic') leaving.add(call.nic)
     if (call.kind === 'createNic') {
       lending(call, call.request.blocks)
       const known = [...estate.nics.values()].filter(nic => nic.createdAt < call.at).length
@@ -184,10 +187,17 @@ export const limits = (world: World, fail: Fail): Checker => {
   }
 }
 
-/** Pod addresses lent to the NICs that are the daemon's to use. */
-export const heldAddresses = (world: World): number =>
-  [...world.estate.nics.values()]
-    .filter(nic => nic.isManaged)
+/** Youth in which a NIC counts although the host does not use it yet. */
+const youthMs = 60_000
+
+/** Pod addresses lent to the NICs that the daemon uses or is about to use. */
+export const heldAddresses = (world: World, except: ReadonlySet<NicId> = new Set()): number => {
+  const now = world.scheduler.clock.now()
+  const used = new Set([...world.kernel.slots.values()].map(slot => slot.mac))
+  return [...world.estate.nics.values()]
+    .filter(nic => nic.isManaged && !except.has(nic.id))
+    .filter(nic => used.has(nic.mac) || now - nic.createdAt < youthMs)
     .flatMap(nic => [...nic.blocks.keys()])
     .filter(block => familyOf(block) === 4 && lengthOf(block) >= 28)
     .reduce((sum, block) => sum + sizeOf(block), 0)
+}

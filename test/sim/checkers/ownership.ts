@@ -21,7 +21,7 @@ export const ownership = (world: World, fail: Fail): Checker => {
   const answered = (key: SandboxKey, wiring: PodWiring): void => {
     const slot = kernel.slots.get(wiring.slot)
     if (slot === undefined) {
-      if (!mayBeUnaware() && !meddledSlots.has(wiring.slot)) {
+      if (!mayBeUnaware() && !flushedSlots.has(wiring.slot)) {
         fail(`${key} is wired to slot ${wiring.slot}, which the kernel does not have`)
       }
       return
@@ -34,7 +34,8 @@ export const ownership = (world: World, fail: Fail): Checker => {
       fail(`${key} gets ${address} on slot ${wiring.slot} (${slot.mac}); ${truth} has it`)
     }
   }
-  const meddledSlots = new Set<number>()
+  /** Flushed by somebody since the last look at the kernel. */
+  const flushedSlots = new Set<number>()
   const robbed = (pods: readonly LivePod[], what: string): void => {
     for (const pod of pods) {
       if (pod.robbedAt === undefined) fail(`${what} while ${pod.key} lives on it`)
@@ -55,7 +56,10 @@ export const ownership = (world: World, fail: Fail): Checker => {
           if (notice.by === 'human') meddledAt = now()
           else robbed(world.live.onNic(notice.nic), `${notice.nic} is detached`)
           return undefined
+        case 'slotRemoved':
+          return void flushedSlots.add(notice.slot)
         case 'reconciled':
+          flushedSlots.clear()
           for (const nic of notice.desired.nics) slotChanged(world, fail, nic)
           return undefined
         default:

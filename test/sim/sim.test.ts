@@ -1,0 +1,47 @@
+// A few hundred days with the ordinary tests, and the proof that the judge can fail. Thousands of
+// days are `npm run sim`.
+
+import { describe, expect, test } from 'vitest'
+import { plantedBugs } from './planted.ts'
+import { simulate } from './run.ts'
+
+const failuresOf = async (from: number, count: number): Promise<string[]> => {
+  const lines: string[] = []
+  for (let seed = from; seed < from + count; seed++) {
+    const { failures } = await simulate({ seed })
+    lines.push(...failures.map(each => `seed ${seed}: ${each.checker}: ${each.message}`))
+  }
+  return lines
+}
+
+describe('days nobody has chosen', () => {
+  for (let from = 1; from <= 200; from += 50) {
+    test(`seeds ${from} to ${from + 49}`, { timeout: 60_000 }, async () => {
+      expect(await failuresOf(from, 50)).toEqual([])
+    })
+  }
+})
+
+test('a seed gives the same history, bit for bit', async () => {
+  for (const seed of [1, 7, 52]) {
+    const [first, second] = [await simulate({ seed }), await simulate({ seed })]
+    expect(second.hash).toBe(first.hash)
+    expect(second.events).toBe(first.events)
+  }
+  expect((await simulate({ seed: 1 })).hash).not.toBe((await simulate({ seed: 2 })).hash)
+})
+
+/** Days until a planted bug must have been noticed. */
+const patience = 60
+
+describe('the judge notices when', () => {
+  for (const { what, checker, make } of plantedBugs) {
+    test(what, { timeout: 60_000 }, async () => {
+      for (let seed = 1; seed <= patience; seed++) {
+        const { failures } = await simulate({ seed, sabotage: make() })
+        if (failures.some(failure => failure.checker === checker)) return
+      }
+      expect.fail(`${checker} has not noticed in ${patience} days`)
+    })
+  }
+})
