@@ -6,9 +6,9 @@ import { callClassOf, spend } from './budget.ts'
 import type { Event } from './event.ts'
 import { without, withNic } from './change.ts'
 import { type Cidr, contains, type Ip } from './ip.ts'
-import { after, type Millis, type PoolName, type SandboxKey } from './names.ts'
+import { after, type Millis, type SandboxKey } from './names.ts'
 import { nicAction } from './nics.ts'
-import { applyResult } from './outcomes.ts'
+import { applyResult, restartSurplus } from './outcomes.ts'
 import { surplusOf } from './pool.ts'
 import type { HostReport } from './ports.ts'
 import { noteProblem } from './problems.ts'
@@ -87,7 +87,9 @@ const applyStarted = (state: State, action: Action, at: Millis): State => {
         budget: spend(state.budget, state.config.rates, call),
         operations: new Map(state.operations).set(action.id, { action, startedAt: at }),
       }
-      return nicAction(begun, action, at)
+      const acted = nicAction(begun, action, at)
+      const isReturn = action.kind === 'returnBlocks' || action.kind === 'detachNic'
+      return isReturn ? restartSurplus(acted, action.nic, at) : acted
     }
   }
 }
@@ -259,15 +261,26 @@ const releaseLinks = (state: State, isGone: (link: number) => boolean): State =>
 }
 
 const noteSurpluses = (state: State, at: Millis): State => {
-  let surpluses: Map<PoolName, Surplus> | undefined
+  let { surpluses } = state
   for (const pool of state.config.pools.keys()) {
-    const known = state.surpluses.get(pool)
+    const known = surpluses.get(pool)
     const amounts = state.config.families.map(family => surplusOf(state, pool, { family, now: at }))
-    const amount = Math.min(...amounts)
-    if (amount > 0 === (known !== undefined) && !(amount < (known?.least ?? 0))) continue
-    surpluses ??= new Map(state.surpluses)
-    if (amount > 0) surpluses.set(pool, { since: known?.since ?? at, least: amount })
-    else surpluses.delete(pool)
+    const next = nextSurplus(known, Math.min(...amounts), { at, state })
+    if (next === known) continue
+    surpluses = next === undefined ? without(surpluses, pool) : new Map(surpluses).set(pool, next)
   }
-  return surpluses === undefined ? state : { ...state, surpluses }
+  return surpluses === state.surpluses ? state : { ...state, surpluses }
+}
+
+const nextSurplus = (
+  known: Surplus | undefined,
+  amount: number,
+  { at, state }: { readonly at: Millis; readonly state: State },
+): Surplus | undefined => {
+  if (!(amount > 0)) return undefined
+  if (known === undefined) return { since: at, least: amount }
+  if (amount < known.least) return { ...known, least: amount }
+  // Its time came and went with nothing that could be returned: a larger surplus starts anew.
+  const isOver = at > after(known.since, 2 * state.config.releaseAfterMs)
+  return isOver && amount > known.least ? { since: at, least: amount } : known
 }

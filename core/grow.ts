@@ -7,9 +7,9 @@ import { act, isAffordable, isDue, nextOperation, type Draft } from './draft.ts'
 import { familyOf, type Family } from './ip.ts'
 import { type PoolName, token } from './names.ts'
 import { isBusy } from './nics.ts'
-import { countWaiting, deficitOf, inFlight, requestedSize } from './pool.ts'
+import { countWaiting, deficitOf, requestedSize } from './pool.ts'
 import type { BlockRequest, NodeFacts } from './ports.ts'
-import type { Nic, NicIntent, State } from './state.ts'
+import type { Nic, State } from './state.ts'
 
 /** New NICs asked for at the same time; each brings a full NIC's worth of addresses. */
 const intentsMax = 2
@@ -18,7 +18,6 @@ export const planGrowth = (draft: Draft): void => {
   const { node, cloud, config } = draft.state
   // Before the first observation of this life nobody knows what is already there.
   if (node === undefined || cloud.observedAt === undefined) return
-  retryIntents(draft)
   for (const pool of config.pools.keys()) {
     for (const family of config.families) growPool(draft, { pool, family, node })
   }
@@ -146,23 +145,3 @@ const subnetsByRoom = (state: State, node: NodeFacts): readonly Nic['subnet'][] 
   )
   return [...room].sort(([, a], [, b]) => b - a).map(([id]) => id)
 }
-
-// A creation whose fate was uncertain is asked for again with its own token.
-const retryIntents = (draft: Draft): void => {
-  for (const intent of draft.state.intents.values()) {
-    const priority = priorityOf(draft.state, intent.pool)
-    if (isCreating(draft.state, intent) || intent.unsureSince !== undefined) continue
-    if (!isDue(draft, intent.retryAt) || !isAffordable(draft, 'createNic', priority)) continue
-    const { token: known, subnet, securityGroups, blocks, pool } = intent
-    const request = { token: known, subnet, securityGroups, blocks }
-    act(draft, { kind: 'createNic', id: nextOperation(draft), priority, pool, request })
-  }
-}
-
-const isCreating = (state: State, intent: NicIntent): boolean =>
-  [...state.operations.values()].some(
-    ({ action }) => action.kind === 'createNic' && action.request.token === intent.token,
-  )
-
-/** Addresses on their way to a pool; exported for status. */
-export const comingAddresses = inFlight

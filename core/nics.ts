@@ -11,14 +11,7 @@ export const nicAction = (state: State, action: CloudAction, at: Millis): State 
   switch (action.kind) {
     case 'createNic': {
       const { request, pool } = action
-      const known = state.intents.get(request.token)
-      const intent = {
-        ...request,
-        pool,
-        retryAt: known?.retryAt ?? millis(0),
-        attempts: known?.attempts ?? 0,
-        unsureSince: undefined,
-      }
+      const intent = { ...request, pool, unsureSince: undefined }
       return { ...state, intents: new Map(state.intents).set(request.token, intent) }
     }
     case 'attachNic': {

@@ -2,7 +2,7 @@
 // descriptions lag: what we learnt or did less than `consistencyMs` before the description was
 // asked for is believed instead, and a thing must be missing twice before it counts as gone.
 
-import { dropBlocks, dropNic, healthOf, wantObservation, withNic } from './change.ts'
+import { dropBlocks, dropNic, healthOf, wantObservation, withNic, without } from './change.ts'
 import type { Cidr } from './ip.ts'
 import { after, type Millis, millis, type NicId } from './names.ts'
 import { adoptNic, newBlock } from './nics.ts'
@@ -47,7 +47,7 @@ const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
     // A tombstone that is still kept outweighs this description.
     return state.tombstones.has(seen.id) ? state : adoptNic(state, seen, context.at)
   }
-  if (!isAttachedHere(known)) return withNic(state, mergeUnattached(known, seen))
+  if (!isAttachedHere(known)) return withNic(state, mergeUnattached(known, seen, context.at))
   if (seen.attachment.kind === 'none' || seen.attachment.kind === 'detaching') {
     return mergeMissingNic(state, known, context)
   }
@@ -66,7 +66,7 @@ const isAttachedHere = (nic: Nic): boolean =>
 const sureAgain = (since: Millis | undefined, { startedAt }: Context): Millis | undefined =>
   since !== undefined && startedAt > since ? undefined : since
 
-const mergeUnattached = (nic: Nic, seen: CloudNic): Nic => {
+const mergeUnattached = (nic: Nic, seen: CloudNic, at: Millis): Nic => {
   const base: Nic = { ...nic, missingSince: undefined, unsureSince: undefined }
   const { attachment } = seen
   switch (nic.phase.kind) {
@@ -88,15 +88,13 @@ const mergeUnattached = (nic: Nic, seen: CloudNic): Nic => {
         : base
     case 'lost':
       // It came back, with the same addresses: pods that still use it are whole again.
-      return attachment.kind === 'attached'
-        ? {
-            ...base,
-            phase: {
-              kind: 'attaching',
-              since: nic.phase.since,
-              deviceIndex: attachment.deviceIndex,
-            },
-          }
+      if (attachment.kind === 'attached') {
+        const { deviceIndex } = attachment
+        return { ...base, phase: { kind: 'attaching', since: at, deviceIndex } }
+      }
+      // Its last pod has gone: it is a NIC like any that was created and not attached.
+      return attachment.kind === 'none' && !hasPods(nic)
+        ? { ...base, phase: { kind: 'created', since: at } }
         : base
     case 'attaching':
     case 'wiring':
@@ -213,12 +211,15 @@ const loseNic = (state: State, nic: Nic, { at }: Context): State => {
 
 const hasPods = (nic: Nic): boolean => [...nic.uses.values()].some(use => use.kind === 'assigned')
 
-// An ambiguous creation may be tried again, with its token, once an observation came back without it.
-const settleIntents = (state: State, context: Context): State => {
-  const intents = new Map(state.intents)
-  for (const intent of intents.values()) {
-    const unsureSince = sureAgain(intent.unsureSince, context)
-    if (unsureSince !== intent.unsureSince) intents.set(intent.token, { ...intent, unsureSince })
+// A creation whose answer was lost and which no description shows in time never happened. Should it
+// still show up later, its tag tells that it is ours.
+const settleIntents = (state: State, { startedAt }: Context): State => {
+  let next = state
+  for (const { token, unsureSince } of state.intents.values()) {
+    if (unsureSince === undefined) continue
+    const settledAt = after(unsureSince, state.config.consistencyMs)
+    if (startedAt > settledAt) next = { ...next, intents: without(next.intents, token) }
+    else next = wantObservation(next, after(settledAt, 1))
   }
-  return { ...state, intents }
+  return next
 }

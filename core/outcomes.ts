@@ -148,8 +148,8 @@ const applyReturned = (
   return restartSurplus(dropped, action.nic, context.at)
 }
 
-// What is left of a surplus has to last again before more goes.
-const restartSurplus = (state: State, nic: NicId, at: Millis): State => {
+/** What is left of a surplus has to last again before more goes. */
+export const restartSurplus = (state: State, nic: NicId, at: Millis): State => {
   const pool = state.nics.get(nic)?.pool
   if (pool === undefined || !state.surpluses.has(pool)) return state
   const surpluses = new Map(state.surpluses)
@@ -214,35 +214,25 @@ const applyCreateFailed = (
   const { failure, context } = failed
   const intent = state.intents.get(request.token)
   if (intent === undefined) return state
-  if (failure.ambiguous || failure.kind === 'throttled' || failure.kind === 'transient') {
-    const wait = {
-      attempts: intent.attempts,
-      jitter: context.jitter,
-      baseMs: retryBaseMs,
-      maxMs: retryMaxMs,
-    }
-    const again = {
-      ...intent,
-      attempts: intent.attempts + 1,
-      retryAt: backOff(context.at, wait),
-      unsureSince: failure.ambiguous ? context.at : undefined,
-    }
-    const kept = { ...state, intents: new Map(state.intents).set(intent.token, again) }
-    return failure.ambiguous ? wantObservation(kept, again.retryAt) : kept
+  if (failure.ambiguous) {
+    const unsure = { ...intent, unsureSince: context.at }
+    const kept = { ...state, intents: new Map(state.intents).set(intent.token, unsure) }
+    return wantObservation(limitNics(kept, failed), after(context.at, 1))
   }
   // A definite no: nothing was created, and the next plan starts from what is now known.
   const dropped = { ...state, intents: without(state.intents, intent.token) }
   if (isSubnetFailure(failure)) return markSubnet(dropped, request.subnet, failed)
-  return limitNics(dropped, failed)
+  return failure.kind === 'throttled' ? dropped : limitNics(dropped, failed)
 }
 
 const limitNics = (state: State, { failure, context }: Failed): State => {
   const { nicAttempts } = state.cloud
+  const isFull = failure.kind === 'limit'
   const wait = {
     attempts: nicAttempts,
     jitter: context.jitter,
-    baseMs: exhaustedBaseMs,
-    maxMs: exhaustedMaxMs,
+    baseMs: isFull ? exhaustedBaseMs : retryBaseMs,
+    maxMs: isFull ? exhaustedMaxMs : retryMaxMs,
   }
   const nicsLimitedUntil =
     failure.kind === 'denied' ? after(context.at, deniedMs) : backOff(context.at, wait)

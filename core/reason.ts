@@ -36,9 +36,8 @@ export const explain = (state: State, pool: PoolName, now: Millis): Cause => {
   const tally = tallies.reduce((a, b) => (a.warm <= b.warm ? a : b))
   const denied = problemOf(state, 'denied')
   if (denied !== undefined) return { code: 'Denied', why: denied.text }
-  if (!state.cloud.isDescribed || state.cloud.observedAt === undefined) {
-    return unreachable(state)
-  }
+  const isBlind = !state.cloud.isDescribed || state.cloud.observedAt === undefined
+  if (isBlind || state.cloud.attempts > 0) return unreachable(state)
   const throttled = problemOf(state, 'throttled')
   if (throttled !== undefined) return { code: 'Throttled', why: throttled.text }
   const held = tally.assigned + tally.cooling + tally.warm + tally.settling
@@ -46,18 +45,21 @@ export const explain = (state: State, pool: PoolName, now: Millis): Cause => {
     return atMaximum(pool, targets.maximum)
   const full = exhausted(state, now)
   if (full !== undefined) return full
-  const coming = [...state.nics.values()].find(({ phase }) => phase.kind === 'attaching')
-  if (coming !== undefined || state.intents.size > 0) {
-    const name = coming === undefined ? 'a new NIC' : coming.id
-    return { code: 'WaitingForNic', why: `${name} is being attached; the pod is tried again` }
+  const moving = movingNic(state)
+  if (moving !== undefined) return { code: 'WaitingForNic', why: moving }
+  if (tally.settling > 0) {
+    return { code: 'WaitingForCloud', why: 'new addresses are settling; the pod is tried again' }
   }
   return limitOrCooling(state, tally, now)
 }
 
 const unreachable = (state: State): Cause => {
   const last = state.problems.get('describeNode') ?? state.problems.get('observeCloud')
-  const why = last?.text ?? 'the cloud has not answered yet since the daemon started; wait a moment'
-  return { code: last === undefined ? 'WaitingForCloud' : 'CloudUnreachable', why }
+  if (last === undefined) {
+    const why = 'the cloud has not answered yet since the daemon started; wait a moment'
+    return { code: 'WaitingForCloud', why }
+  }
+  return { code: last.kind === 'throttled' ? 'Throttled' : 'CloudUnreachable', why: last.text }
 }
 
 const atMaximum = (pool: PoolName, maximum: number): Cause => ({
@@ -75,6 +77,17 @@ const exhausted = (state: State, now: Millis): Cause | undefined => {
     code: 'Exhausted',
     why: `subnet ${names} ${verb}; add a subnet or lower warm targets on its nodes`,
   }
+}
+
+const movingNic = (state: State): string | undefined => {
+  for (const { id, phase } of state.nics.values()) {
+    if (phase.kind === 'leaving')
+      return `${id} is being detached to make room; the pod is tried again`
+    const isComing = phase.kind !== 'ready' && phase.kind !== 'lost'
+    if (isComing) return `${id} is being attached; the pod is tried again`
+  }
+  if (state.intents.size === 0) return undefined
+  return 'a new NIC is being created; the pod is tried again'
 }
 
 const limitOrCooling = (

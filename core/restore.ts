@@ -81,7 +81,9 @@ const readNode: Reader = (state, { value }) => {
 const readNic: Reader = (state, { key, value, at }) => {
   const record = value as NicRecord
   const mac = parseMac(record.mac)
-  const blocks = record.blocks.map(entry => readBlock(entry, at))
+  const blocks = record.blocks.map(entry =>
+    readBlock(entry, { at, settleMs: state.config.settleMs }),
+  )
   if (mac === undefined || !Number.isInteger(record.slot)) return undefined
   const nic: Nic = {
     id: nicId(key),
@@ -121,14 +123,18 @@ const readPhase = ({ place, deviceIndex }: NicRecord, at: Millis): NicPhase => {
   }
 }
 
-const readBlock = ([text, lentAt, kind]: NicRecord['blocks'][number], at: Millis): Block => {
-  const phase: Block['phase'] =
-    kind === 'held'
-      ? { kind, settledAt: at }
-      : kind === 'lost'
-        ? { kind, since: at }
-        : { kind: 'returning' }
-  return { cidr: readCidr(text), lentAt: millis(lentAt), phase, missingSince: undefined }
+const readBlock = (
+  [text, lent, kind]: NicRecord['blocks'][number],
+  { at, settleMs }: { readonly at: Millis; readonly settleMs: number },
+): Block => {
+  // A clock that was set back must not make a block settle for years.
+  const lentAt = millis(Math.min(lent, at))
+  const phases: { readonly [Kind in Block['phase']['kind']]: Block['phase'] } = {
+    held: { kind: 'held', settledAt: after(lentAt, settleMs) },
+    lost: { kind: 'lost', since: at },
+    returning: { kind: 'returning' },
+  }
+  return { cidr: readCidr(text), lentAt, phase: phases[kind], missingSince: undefined }
 }
 
 const readSandbox: Reader = (state, { value }) => {
@@ -190,8 +196,6 @@ const readIntent: Reader = (state, { key, value, at }) => {
     subnet: subnetId(record.subnet),
     securityGroups: record.securityGroups.map(securityGroupId),
     blocks: { family, length, count },
-    retryAt: millis(0),
-    attempts: 0,
     // The call may have been on its way when the process ended.
     unsureSince: at,
   }

@@ -9,11 +9,26 @@ import type { Block, Nic, State } from './state.ts'
 
 export const planShrinking = (draft: Draft): void => {
   if (draft.state.cloud.observedAt === undefined) return
+  for (const nic of draft.state.nics.values()) finishReturning(draft, nic)
   for (const [pool, surplus] of draft.state.surpluses) {
     if (!isDue(draft, after(surplus.since, draft.state.config.releaseAfterMs))) continue
     if (isGrowing(draft, pool)) continue
     shrinkPool(draft, pool, surplus.least)
   }
+}
+
+// A return that was cut short, by a restart or a partial answer, is asked for again.
+const finishReturning = (draft: Draft, nic: Nic): void => {
+  const left = [...nic.blocks.values()].filter(({ phase }) => phase.kind === 'returning')
+  if (left.length === 0 || !mayTouch(draft.state, nic) || !isDue(draft, nic.retryAt)) return
+  giveBack(draft, nic, left)
+}
+
+const giveBack = (draft: Draft, nic: Nic, blocks: readonly Block[]): void => {
+  if (!isAffordable(draft, 'returnBlocks', 'returning')) return
+  const cidrs = blocks.map(({ cidr }) => cidr)
+  const id = nextOperation(draft)
+  act(draft, { kind: 'returnBlocks', id, priority: 'returning', nic: nic.id, blocks: cidrs })
 }
 
 const isGrowing = (draft: Draft, pool: PoolName): boolean => {
@@ -37,10 +52,7 @@ const shrinkPool = (draft: Draft, pool: PoolName, surplus: number): void => {
   for (const nic of emptiestFirst(draft, pool)) {
     const blocks = idleBlocks(draft, nic, surplus)
     if (blocks.length === 0 || !isDue(draft, nic.retryAt)) continue
-    if (!isAffordable(draft, 'returnBlocks', 'returning')) return
-    const cidrs = blocks.map(({ cidr }) => cidr)
-    const id = nextOperation(draft)
-    act(draft, { kind: 'returnBlocks', id, priority: 'returning', nic: nic.id, blocks: cidrs })
+    giveBack(draft, nic, blocks)
     return
   }
 }

@@ -164,8 +164,7 @@ export type NicIntent = {
   readonly subnet: SubnetId
   readonly securityGroups: readonly SecurityGroupId[]
   readonly blocks: BlockRequest
-  readonly retryAt: Millis
-  readonly attempts: number
+  /** Its answer was lost then: it counts as made until descriptions have had time to show it. */
   readonly unsureSince: Millis | undefined
 }
 
