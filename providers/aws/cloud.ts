@@ -14,7 +14,7 @@ import { type Metadata, createMetadata } from './metadata.ts'
 import { attachNic, createNic, deleteNic, detachNic } from './nics.ts'
 import { createIdentity, describeNode, primaryOf, primarySubnetOf } from './node.ts'
 import { type Surroundings, cloudNicOf } from './shapes.ts'
-import { type SubnetSelection, createSubnets, selectSubnets } from './subnets.ts'
+import { type SubnetSelection, chosenSubnets, createSubnets } from './subnets.ts'
 
 export type AwsCloudOptions = {
   /** Kubernetes node name, or any name of the instance. */
@@ -63,7 +63,7 @@ export const createAwsCloud = (options: AwsCloudOptions): AwsCloud => {
     const primary = primarySubnetOf(primaryOf(nics, self))
     return {
       nics: nics.map(nic => cloudNicOf(nic, around)),
-      subnets: selectSubnets(await subnets(self, signal), selection, primary),
+      subnets: chosenSubnets(await subnets(self, signal), selection, primary),
     }
   }
 

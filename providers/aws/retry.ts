@@ -30,16 +30,16 @@ export const readPatience: Patience = {
 // NotFound is a certain refusal, so the same call may be sent again.
 export const visibilityPatience: Patience = {
   isWorthwhile: failure => failure.kind === 'notFound',
-  retries: 6,
-  firstMs: 200,
+  retries: 7,
+  firstMs: 100,
   longestMs: 2000,
 }
 
 /** For a description that contradicts what a mutation just said: most lags are over by then. */
 export const stalePatience: Patience = {
   isWorthwhile: failure => failure.code === staleCode,
-  retries: 3,
-  firstMs: 200,
+  retries: 4,
+  firstMs: 100,
   longestMs: 800,
 }
 

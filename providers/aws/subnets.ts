@@ -59,13 +59,20 @@ const describe = async (client: EC2Client, place: Place, signal: AbortSignal) =>
   return subnets
 }
 
-/** Subnets new NICs may lie in, best first; rejects when there is none. */
+/** Subnets new NICs may lie in, best first; none when somebody took the last tag away. */
+export const chosenSubnets = (
+  all: ReadonlyMap<SubnetId, TaggedSubnet>,
+  selection: SubnetSelection,
+  primary: SubnetId,
+): readonly Subnet[] => choose([...all.values()], selection, primary).map(withoutTags)
+
+/** The same at start, where none is a mistake in the configuration: throws CallFailed. */
 export const selectSubnets = (
   all: ReadonlyMap<SubnetId, TaggedSubnet>,
   selection: SubnetSelection,
   primary: SubnetId,
 ): readonly Subnet[] => {
-  const chosen = choose([...all.values()], selection, primary).map(withoutTags)
+  const chosen = chosenSubnets(all, selection, primary)
   if (chosen.length > 0) return chosen
   const text = `none of the ${all.size} subnets in this zone is ${wordsOf(selection)}`
   const site = { call: 'DescribeSubnets', on: 'the subnets for pods', isRead: true }
