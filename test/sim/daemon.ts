@@ -214,7 +214,14 @@ const actionText = (action: Action): string => {
       return `unwirePod ${action.key} ${action.wiring.ips.join()}`
     case 'reconcileHost':
       return `reconcileHost ${action.wiring.nics.length} nics ${action.wiring.pods.length} pods`
-    default:
+    case 'describeNode':
+    case 'observeCloud':
+    case 'createNic':
+    case 'attachNic':
+    case 'detachNic':
+    case 'deleteNic':
+    case 'lendBlocks':
+    case 'returnBlocks':
       return `${action.kind} as ${action.id} ${action.priority}`
   }
 }

@@ -24,7 +24,7 @@ import type { Notice } from './notices.ts'
 import { createSimRuntime } from './runtime.ts'
 import { type Scenario, sampleScenario, sampleTargets } from './scenario.ts'
 import { createTrace, timeText } from './trace.ts'
-import { type Checker, createLivePods, type World } from './world.ts'
+import { type Checker, createLivePods, tell, type World } from './world.ts'
 
 export type SimFailure = {
   readonly seed: number
@@ -95,34 +95,45 @@ const createDay = (options: SimOptions) => {
     failures.push({ seed, checker, message: text })
   }
   const notify = (notice: Notice): void => {
-    for (const checker of checkers) checker.notice(notice)
-    live.notice(notice)
+    for (const checker of checkers) tell(checker.on, notice)
+    tell(live.on, notice)
   }
 
   const ledger = createSimLedger()
   const kernel = createKernel(notify)
   const estate = createEstate({
-    ...{ scheduler, notify, limits: scenario.limits, spaces: scenario.spaces },
+    scheduler,
+    notify,
+    limits: scenario.limits,
+    spaces: scenario.spaces,
     chance: chance.fork('estate'),
   })
+  const outside = { scheduler, faults, trace, notify, kernel, estate }
   const live = createLivePods(estate, () => scheduler.clock.now())
   const attacher = createAttacher({
-    ...{ estate, kernel, scheduler, faults, instance: scenario.facts.instanceId },
+    ...outside,
+    instance: scenario.facts.instanceId,
     chance: chance.fork('attach'),
   })
   const cloud = createSimCloud({
-    ...{ estate, attacher, scheduler, faults, notify, trace, facts: scenario.facts },
+    ...outside,
+    attacher,
+    facts: scenario.facts,
     chance: chance.fork('cloud'),
     staleMaxMs: scenario.staleMaxMs,
   })
   const runtime = createSimRuntime({
-    ...{ scheduler, faults, kernel, notify },
+    ...outside,
     chance: chance.fork('runtime'),
     lostDelChance: scenario.load.lostDelChance,
   })
   const core = options.sabotage?.core?.(realCore) ?? realCore
   const world: World = {
-    ...{ scheduler, estate, kernel, ledger, runtime, core, live },
+    ...outside,
+    ledger,
+    runtime,
+    core,
+    live,
     config: () => config,
     life: () => life,
     staleMaxMs: scenario.staleMaxMs,
@@ -133,7 +144,10 @@ const createDay = (options: SimOptions) => {
     const number = ++lives
     const port = cloud.port(number)
     life = startLife({
-      ...{ number, core, config, kernel, scheduler, faults, notify, trace },
+      ...outside,
+      number,
+      core,
+      config,
       ...(options.sabotage?.action === undefined ? {} : { sabotage: options.sabotage.action }),
       ...(options.sabotage?.host === undefined ? {} : { wrapHost: options.sabotage.host }),
       ledger:
@@ -174,11 +188,13 @@ const createDay = (options: SimOptions) => {
     runtime.setChurn(false)
     trace.note('faults stop')
     await scheduler.run(after(scheduler.clock.now(), quietMs(config) + stillMs))
-    for (const checker of checkers) checker.atRest()
+    for (const checker of checkers) checker.atRest?.()
   }
 
   const natureParts: NatureParts = {
-    ...{ estate, attacher, kernel, scheduler, faults, trace, scenario },
+    ...outside,
+    attacher,
+    scenario,
     chance: chance.fork('nature'),
   }
 

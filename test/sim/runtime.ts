@@ -180,8 +180,13 @@ export const createSimRuntime = (parts: RuntimeParts): SimRuntime => {
       const netns = `/var/run/netns/${containerId}`
       const key = sandboxKey(containerId, 'eth0')
       const pod: Pod = {
-        ...{ key, netns, containerId, lifetimeMs },
-        ...{ phase: 'adding', ips: [], isDeleted: false },
+        key,
+        netns,
+        containerId,
+        lifetimeMs,
+        phase: 'adding',
+        ips: [],
+        isDeleted: false,
       }
       pods.set(key, pod)
       kernel.addNamespace(netns)

@@ -30,8 +30,19 @@ export type World = {
 /** One judge: hears every notice, and is asked when the day has come to rest. */
 export type Checker = {
   readonly name: string
-  readonly notice: (notice: Notice) => void
-  readonly atRest: () => void
+  readonly on: Hearing
+  readonly atRest?: () => void
+}
+
+/** What to do with which notice; the others are not heard. */
+export type Hearing = {
+  readonly [Kind in Notice['kind']]?: (notice: Extract<Notice, { readonly kind: Kind }>) => void
+}
+
+/** Lets a checker hear a notice. */
+export const tell = (on: Hearing, notice: Notice): void => {
+  const hear = on[notice.kind] as ((notice: Notice) => void) | undefined
+  hear?.(notice)
 }
 
 export type Fail = (message: string) => void
@@ -55,7 +66,7 @@ export type LivePods = {
   holderOf(address: Ip): LivePod | undefined
   inBlock(block: Cidr): readonly LivePod[]
   onNic(nic: NicId): readonly LivePod[]
-  notice(notice: Notice): void
+  readonly on: Hearing
 }
 
 /** Live pods from the outside: answers and the runtime's deeds, nothing of the daemon's state. */
@@ -79,32 +90,28 @@ export const createLivePods = (estate: Estate, now: () => Millis): LivePods => {
     inBlock,
     onNic,
     holderOf: address => pods.get(byIp.get(address) ?? ('' as SandboxKey)),
-    notice: notice => {
-      switch (notice.kind) {
-        case 'answered': {
-          const { answer, isHeard } = notice
-          if (answer.kind !== 'added' || !isHeard || pods.has(answer.sandbox.key)) return
-          const { ips, slot } = answer.wiring
-          const { key } = answer.sandbox
-          const owner = ips[0] === undefined ? undefined : estate.ownerOf(ips[0])
-          // Taken by a human before the daemon could see it.
-          const robbedAt = owner?.attachment.kind === 'attached' ? undefined : now()
-          pods.set(key, { key, ips, slot, nic: owner?.id, since: now(), robbedAt })
-          for (const address of ips) byIp.set(address, key)
-          return
-        }
-        case 'podEnded':
-          return drop(notice.key)
-        case 'taken':
-          return notice.by === 'human' ? rob(inBlock(notice.block)) : undefined
-        case 'detached':
-          return notice.by === 'human' ? rob(onNic(notice.nic)) : undefined
-        case 'rebooted':
-          pods.clear()
-          return byIp.clear()
-        default:
-          return undefined
-      }
+    on: {
+      answered: ({ answer, isHeard }) => {
+        if (answer.kind !== 'added' || !isHeard || pods.has(answer.sandbox.key)) return
+        const { ips, slot } = answer.wiring
+        const { key } = answer.sandbox
+        const owner = ips[0] === undefined ? undefined : estate.ownerOf(ips[0])
+        // Taken by a human before the daemon could see it.
+        const robbedAt = owner?.attachment.kind === 'attached' ? undefined : now()
+        pods.set(key, { key, ips, slot, nic: owner?.id, since: now(), robbedAt })
+        for (const address of ips) byIp.set(address, key)
+      },
+      podEnded: ({ key }) => drop(key),
+      taken: ({ block, by }) => {
+        if (by === 'human') rob(inBlock(block))
+      },
+      detached: ({ nic, by }) => {
+        if (by === 'human') rob(onNic(nic))
+      },
+      rebooted: () => {
+        pods.clear()
+        byIp.clear()
+      },
     },
   }
 }

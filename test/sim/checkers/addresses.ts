@@ -4,7 +4,6 @@
 import type { Cidr, Ip } from '#core/ip.ts'
 import { after, type Millis, type SandboxKey } from '#core/names.ts'
 import type { PodWiring } from '#core/wiring.ts'
-import type { Notice } from '../notices.ts'
 import { blockOf } from '../space.ts'
 import type { Checker, Fail, World } from '../world.ts'
 
@@ -35,12 +34,12 @@ export const oneHolder = (world: World, fail: Fail): Checker => {
   }
   return {
     name: 'oneHolder',
-    notice: notice => {
-      if (notice.kind === 'wiring') wiring(notice.pod)
-      if (notice.kind !== 'answered' || notice.answer.kind !== 'added') return
-      answered(notice.answer.sandbox.key, notice.answer.wiring.ips)
+    on: {
+      wiring: ({ pod }) => wiring(pod),
+      answered: ({ answer }) => {
+        if (answer.kind === 'added') answered(answer.sandbox.key, answer.wiring.ips)
+      },
     },
-    atRest: () => undefined,
   }
 }
 
@@ -79,49 +78,43 @@ export const cooling = (world: World, fail: Fail): Checker => {
   }
   return {
     name: 'cooling',
-    notice: notice => {
-      switch (notice.kind) {
-        case 'wiring':
-          return wiring(notice.pod)
-        case 'unwired':
-          if (notice.outcome.kind !== 'ok') return undefined
-          for (const address of notice.pod.ips) {
-            const last = released.get(address)
-            if (last?.key === notice.pod.sandbox) continue
-            released.set(address, { at: now(), key: notice.pod.sandbox })
-          }
-          return undefined
-        case 'called':
-          return notice.call.kind === 'returnBlocks' ? returned(notice.call.blocks) : undefined
-        case 'taken':
-          // What the cloud has back may be lent again as a fresh address.
-          for (const address of released.keys()) {
-            if (blockOf([notice.block], address) !== undefined) released.delete(address)
-          }
-          return undefined
-        case 'rebooted':
-          return released.clear()
-        default:
-          return undefined
-      }
+    on: {
+      wiring: ({ pod }) => wiring(pod),
+      unwired: ({ pod, outcome }) => {
+        if (outcome.kind !== 'ok') return
+        for (const address of pod.ips) {
+          if (released.get(address)?.key === pod.sandbox) continue
+          released.set(address, { at: now(), key: pod.sandbox })
+        }
+      },
+      called: ({ call }) => {
+        if (call.kind === 'returnBlocks') returned(call.blocks)
+      },
+      taken: ({ block }) => {
+        // What the cloud has back may be lent again as a fresh address.
+        for (const address of released.keys()) {
+          if (blockOf([block], address) !== undefined) released.delete(address)
+        }
+      },
+      rebooted: () => released.clear(),
     },
-    atRest: () => undefined,
   }
 }
 
 export const settling = (world: World, fail: Fail): Checker => ({
   name: 'settling',
-  notice: (notice: Notice) => {
-    if (notice.kind !== 'wired' || notice.outcome.kind !== 'ok') return
-    for (const address of notice.pod.ips) {
-      const nic = world.estate.ownerOf(address)
-      const block = nic === undefined ? undefined : blockOf(nic.blocks.keys(), address)
-      const lentAt = block === undefined ? undefined : nic?.blocks.get(block)
-      if (lentAt === undefined) continue
-      const ageMs = world.scheduler.clock.now() - lentAt
-      if (ageMs >= world.config().settleMs) continue
-      fail(`${address} is given to ${notice.pod.sandbox} ${ageMs} ms after the cloud lent it`)
-    }
+  on: {
+    wired: ({ pod, outcome }) => {
+      if (outcome.kind !== 'ok') return
+      for (const address of pod.ips) {
+        const nic = world.estate.ownerOf(address)
+        const block = nic === undefined ? undefined : blockOf(nic.blocks.keys(), address)
+        const lentAt = block === undefined ? undefined : nic?.blocks.get(block)
+        if (lentAt === undefined) continue
+        const ageMs = world.scheduler.clock.now() - lentAt
+        if (ageMs >= world.config().settleMs) continue
+        fail(`${address} is given to ${pod.sandbox} ${ageMs} ms after the cloud lent it`)
+      }
+    },
   },
-  atRest: () => undefined,
 })

@@ -1,11 +1,11 @@
 // Every caller is answered, in time and with the truth: an ADD within its deadline, a failed ADD
 // with a cause that exists in the cloud or on the host at that time.
 
-import type { Reason } from '#core/action.ts'
+import type { Answer, Reason } from '#core/action.ts'
 import type { SandboxKey } from '#core/names.ts'
 import { defaultPool } from '#core/names.ts'
 import type { FailureKind } from '#core/ports.ts'
-import type { AddCall, Notice, PodCall } from '../notices.ts'
+import type { Actor, AddCall, PodCall } from '../notices.ts'
 import type { Checker, Fail, World } from '../world.ts'
 import { heldAddresses } from './calls.ts'
 
@@ -32,19 +32,13 @@ export const deadlines = (world: World, fail: Fail): Checker => {
   }
   return {
     name: 'deadlines',
-    notice: notice => {
-      switch (notice.kind) {
-        case 'requested':
-          return requested(notice.call)
-        case 'answered':
-        case 'aborted':
-          return settle(notice.call)
-        case 'lifeEnded':
-          for (const call of open.keys()) settle(call)
-          return undefined
-        default:
-          return undefined
-      }
+    on: {
+      requested: ({ call }) => requested(call),
+      answered: ({ call }) => settle(call),
+      aborted: ({ call }) => settle(call),
+      lifeEnded: () => {
+        for (const call of open.keys()) settle(call)
+      },
     },
     atRest: () => {
       for (const call of world.runtime.ongoing()) fail(`a ${call.kind} still waits at rest`)
@@ -105,46 +99,39 @@ export const reasons = (world: World, fail: Fail): Checker => {
         return hostFailed.has(call.request.key)
     }
   }
-  const heard = (notice: Notice): void => {
-    switch (notice.kind) {
-      case 'called': {
+  const answered = (call: PodCall, answer: Answer): void => {
+    if (answer.kind !== 'addFailed' || call.kind !== 'add') return
+    const { code, message } = answer.reason
+    if (message.length < 20) fail(`"${message}" explains nothing`)
+    if (!isTrue(call, answer.reason)) fail(`ADD failed with ${code} (${message}); not true now`)
+  }
+  const meddled = (by: Actor): void => {
+    if (by === 'human') lastMeddling = now()
+  }
+  return {
+    name: 'reasons',
+    on: {
+      called: ({ call }) => {
         underWay++
         lastCall = now()
-        const { kind } = notice.call
-        if (kind === 'createNic' || kind === 'attachNic') lastNicWork = now()
-        return
-      }
-      case 'returned':
+        if (call.kind === 'createNic' || call.kind === 'attachNic') lastNicWork = now()
+      },
+      returned: ({ failure }) => {
         underWay--
-        if (notice.failure !== undefined) lastFailure.set(notice.failure.kind, now())
-        return
-      case 'requested':
-        if (notice.call.kind === 'del') deletedKeys.add(notice.call.key)
-        return
-      case 'unwired':
+        if (failure !== undefined) lastFailure.set(failure.kind, now())
+      },
+      requested: ({ call }) => call.kind === 'del' && deletedKeys.add(call.key),
+      unwired: () => {
         lastRelease = now()
-        return
-      case 'taken':
-      case 'detached':
-        if (notice.by === 'human') lastMeddling = now()
-        return
-      case 'wired':
-        if (notice.outcome.kind === 'failed') hostFailed.add(notice.pod.sandbox)
-        return
-      case 'answered': {
-        const { answer, call, isHeard } = notice
-        if (answer.kind !== 'addFailed' || call.kind !== 'add' || !isHeard) return
-        if (answer.reason.message.length < 20) fail(`"${answer.reason.message}" explains nothing`)
-        if (isTrue(call, answer.reason)) return
-        return fail(
-          `ADD failed with ${answer.reason.code} (${answer.reason.message}); not true now`,
-        )
-      }
-      default:
-        return
-    }
+      },
+      taken: ({ by }) => meddled(by),
+      detached: ({ by }) => meddled(by),
+      wired: ({ pod, outcome }) => outcome.kind === 'failed' && hostFailed.add(pod.sandbox),
+      answered: ({ call, answer, isHeard }) => {
+        if (isHeard) answered(call, answer)
+      },
+    },
   }
-  return { name: 'reasons', notice: heard, atRest: () => undefined }
 }
 
 /** A NIC of ours on its way: not attached, or attached without its device or tables. */
@@ -156,26 +143,19 @@ const hasUnfinishedNic = (world: World): boolean =>
 /** After DEL is answered an ADD asked before it must not be answered with an address. */
 export const order = (_world: World, fail: Fail): Checker => {
   const deletedAt = new Map<SandboxKey, number>()
+  const answered = (call: PodCall, answer: Answer): void => {
+    const isAnswerToAdd = answer.kind === 'added' || answer.kind === 'addFailed'
+    if (isAnswerToAdd !== (call.kind === 'add')) fail(`${call.kind} is answered ${answer.kind}`)
+    if (call.kind === 'del') return void deletedAt.set(call.key, call.arrivedAt)
+    const { key } = call.request
+    const given = answer.kind === 'added' ? answer.sandbox.key : key
+    if (given !== key) fail(`the ADD of ${key} is answered for ${given}`)
+    if (answer.kind === 'added' && (deletedAt.get(key) ?? -Infinity) >= call.arrivedAt) {
+      fail(`${key} is answered 'added' after its DEL was answered`)
+    }
+  }
   return {
     name: 'order',
-    notice: notice => {
-      if (notice.kind !== 'answered') return
-      const { call, answer } = notice
-      const isAnswerToAdd = answer.kind === 'added' || answer.kind === 'addFailed'
-      if (isAnswerToAdd !== (call.kind === 'add')) {
-        fail(`${call.kind} is answered with ${answer.kind}`)
-      }
-      if (call.kind === 'add' && isAnswerToAdd) {
-        const key = answer.kind === 'added' ? answer.sandbox.key : answer.request.key
-        if (key !== call.request.key) fail(`the ADD of ${call.request.key} is answered for ${key}`)
-      }
-      if (call.kind === 'del' && answer.kind === 'deleted') deletedAt.set(call.key, call.arrivedAt)
-      if (call.kind !== 'add' || answer.kind !== 'added') return
-      const at = deletedAt.get(call.request.key)
-      if (at !== undefined && at >= call.arrivedAt) {
-        fail(`${call.request.key} is answered 'added' after its DEL was answered`)
-      }
-    },
-    atRest: () => undefined,
+    on: { answered: ({ call, answer }) => answered(call, answer) },
   }
 }

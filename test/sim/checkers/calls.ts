@@ -7,7 +7,7 @@ import { lengthOf } from '#core/ip.ts'
 import { defaultPool, type NicId } from '#core/names.ts'
 import { bitsOf } from '#core/ip.ts'
 import type { BlockRequest } from '#core/ports.ts'
-import type { CloudCall, Notice } from '../notices.ts'
+import type { CloudCall } from '../notices.ts'
 import type { Checker, Fail, World } from '../world.ts'
 
 export const rates = (world: World, fail: Fail): Checker => {
@@ -29,25 +29,18 @@ export const rates = (world: World, fail: Fail): Checker => {
   }
   return {
     name: 'rates',
-    notice: notice => {
-      switch (notice.kind) {
-        case 'lifeStarted':
-          // A process that starts knows nothing of what its predecessor spent.
-          buckets = new Map()
-          return blockedUntil.clear()
-        case 'called':
-          return spend(notice.call)
-        case 'returned': {
-          const { failure, call } = notice
-          if (failure?.kind !== 'throttled' || call.life !== world.life()?.number) return undefined
-          const until = world.scheduler.clock.now() + (failure.retryAfterMs ?? 0)
-          return void blockedUntil.set(call.class, until)
-        }
-        default:
-          return undefined
-      }
+    on: {
+      lifeStarted: () => {
+        // A process that starts knows nothing of what its predecessor spent.
+        buckets = new Map()
+        blockedUntil.clear()
+      },
+      called: ({ call }) => spend(call),
+      returned: ({ failure, call }) => {
+        if (failure?.kind !== 'throttled' || call.life !== world.life()?.number) return
+        blockedUntil.set(call.class, world.scheduler.clock.now() + (failure.retryAfterMs ?? 0))
+      },
     },
-    atRest: () => undefined,
   }
 }
 
@@ -73,37 +66,36 @@ export const twins = (_world: World, fail: Fail): Checker => {
   let underWay = new Map<string, number>()
   return {
     name: 'twins',
-    notice: notice => {
-      if (notice.kind === 'lifeStarted') underWay = new Map()
-      if (notice.kind === 'called') {
-        const name = nameOf(notice.call)
+    on: {
+      lifeStarted: () => {
+        underWay = new Map()
+      },
+      called: ({ call }) => {
+        const name = nameOf(call)
         if (underWay.has(name)) fail(`${name} is called while the same call is under way`)
-        underWay.set(name, notice.call.serial)
-      }
-      if (notice.kind !== 'returned') return
-      const name = nameOf(notice.call)
-      if (underWay.get(name) === notice.call.serial) underWay.delete(name)
+        underWay.set(name, call.serial)
+      },
+      returned: ({ call }) => {
+        const name = nameOf(call)
+        if (underWay.get(name) === call.serial) underWay.delete(name)
+      },
     },
-    atRest: () => undefined,
   }
 }
 
 export const foreign = (world: World, fail: Fail): Checker => ({
   name: 'foreign',
-  notice: (notice: Notice) => {
-    if (notice.kind !== 'called' || !('nic' in notice.call)) return
-    const { kind } = notice.call
-    const nic = world.estate.nics.get(notice.call.nic)
-    if (nic === undefined) return
-    if (!nic.isManaged) fail(`${kind} is called for ${nic.id}, which somebody else manages`)
-    const isEnding = kind === 'detachNic' || kind === 'deleteNic'
-    if (isEnding && nic.isPrimary) fail(`${kind} is called for the primary NIC`)
-    if (isEnding && nic.token === undefined) fail(`${kind} is called for ${nic.id}, not made by us`)
-    if (kind === 'deleteNic' && nic.attachment.kind === 'attached') {
-      if (world.live.onNic(nic.id).length > 0) fail(`${nic.id} is deleted with pods on it`)
-    }
+  on: {
+    called: ({ call }) => {
+      const nic = 'nic' in call ? world.estate.nics.get(call.nic) : undefined
+      if (nic === undefined) return
+      const { kind } = call
+      if (!nic.isManaged) fail(`${kind} is called for ${nic.id}, which somebody else manages`)
+      const isEnding = kind === 'detachNic' || kind === 'deleteNic'
+      if (isEnding && nic.isPrimary) fail(`${kind} is called for the primary NIC`)
+      if (isEnding && nic.token === undefined) fail(`${kind} is called for ${nic.id}, not ours`)
+    },
   },
-  atRest: () => undefined,
 })
 
 export const limits = (world: World, fail: Fail): Checker => {
@@ -161,29 +153,20 @@ export const limits = (world: World, fail: Fail): Checker => {
   }
   return {
     name: 'limits',
-    notice: notice => {
-      switch (notice.kind) {
-        case 'called':
-          return check(notice.call)
-        case 'returned':
-          asked.delete(notice.call.serial)
-          if (notice.failure?.ambiguous === true) murky()
-          return undefined
-        case 'lifeStarted':
-          asked.clear()
-          return murky()
-        case 'taken':
-        case 'detached':
-        case 'nicCreated':
-          if (notice.kind === 'nicCreated' ? notice.token === undefined : notice.by === 'human') {
-            murky()
-          }
-          return undefined
-        default:
-          return undefined
-      }
+    on: {
+      called: ({ call }) => check(call),
+      returned: ({ call, failure }) => {
+        asked.delete(call.serial)
+        if (failure?.ambiguous === true) murky()
+      },
+      lifeStarted: () => {
+        asked.clear()
+        murky()
+      },
+      taken: ({ by }) => by === 'human' && murky(),
+      detached: ({ by }) => by === 'human' && murky(),
+      nicCreated: ({ token }) => token === undefined && murky(),
     },
-    atRest: () => undefined,
   }
 }
 

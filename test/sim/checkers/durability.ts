@@ -30,36 +30,25 @@ export const durability = (world: World, fail: Fail): Checker => {
   }
   return {
     name: 'durability',
-    notice: notice => {
-      switch (notice.kind) {
-        case 'answered':
-          if (notice.answer.kind === 'added') {
-            added(notice.answer.sandbox.key, notice.answer.wiring.ips)
-          }
-          if (notice.answer.kind === 'deleted' && notice.call.kind === 'del') {
-            deleted(notice.call.key)
-          }
-          return undefined
-        case 'wiring':
-          if (world.ledger.mentions(notice.pod.sandbox)) return undefined
-          if (restoredState(world).sandboxes.has(notice.pod.sandbox)) return undefined
-          return fail(`${notice.pod.sandbox} is wired before it is saved`)
-        case 'called': {
-          if (notice.call.kind !== 'createNic') return undefined
-          const { token } = notice.call.request
-          if (world.ledger.mentions(token)) return undefined
-          return fail(`a NIC is created with token ${token}, which is not saved`)
-        }
-        case 'restored':
-          if (notice.problems.length === 0) return undefined
-          return fail(`a sound ledger is restored with problems: ${notice.problems.join('; ')}`)
-        case 'fatal':
-          return fail(`the daemon ends: ${stackOf(notice.error)}`)
-        default:
-          return undefined
-      }
+    on: {
+      answered: ({ answer, call }) => {
+        if (answer.kind === 'added') added(answer.sandbox.key, answer.wiring.ips)
+        if (answer.kind === 'deleted' && call.kind === 'del') deleted(call.key)
+      },
+      wiring: ({ pod }) => {
+        if (world.ledger.mentions(pod.sandbox)) return
+        if (restoredState(world).sandboxes.has(pod.sandbox)) return
+        fail(`${pod.sandbox} is wired before it is saved`)
+      },
+      called: ({ call }) => {
+        if (call.kind !== 'createNic' || world.ledger.mentions(call.request.token)) return
+        fail(`a NIC is created with token ${call.request.token}, which is not saved`)
+      },
+      restored: ({ problems }) => {
+        if (problems.length > 0) fail(`a sound ledger is restored with: ${problems.join('; ')}`)
+      },
+      fatal: ({ error }) => fail(`the daemon ends: ${stackOf(error)}`),
     },
-    atRest: () => undefined,
   }
 }
 

@@ -43,28 +43,23 @@ export const ownership = (world: World, fail: Fail): Checker => {
   }
   return {
     name: 'ownership',
-    notice: notice => {
-      switch (notice.kind) {
-        case 'answered':
-          if (notice.answer.kind !== 'added') return undefined
-          return answered(notice.answer.sandbox.key, notice.answer.wiring)
-        case 'taken':
-          if (notice.by === 'human') meddledAt = now()
-          else robbed(world.live.inBlock(notice.block), `${notice.block} is returned`)
-          return undefined
-        case 'detached':
-          if (notice.by === 'human') meddledAt = now()
-          else robbed(world.live.onNic(notice.nic), `${notice.nic} is detached`)
-          return undefined
-        case 'slotRemoved':
-          return void flushedSlots.add(notice.slot)
-        case 'reconciled':
-          flushedSlots.clear()
-          for (const nic of notice.desired.nics) slotChanged(world, fail, nic)
-          return undefined
-        default:
-          return undefined
-      }
+    on: {
+      answered: ({ answer }) => {
+        if (answer.kind === 'added') answered(answer.sandbox.key, answer.wiring)
+      },
+      taken: ({ block, by }) => {
+        if (by === 'human') meddledAt = now()
+        else robbed(world.live.inBlock(block), `${block} is returned`)
+      },
+      detached: ({ nic, by }) => {
+        if (by === 'human') meddledAt = now()
+        else robbed(world.live.onNic(nic), `${nic} is detached`)
+      },
+      slotRemoved: ({ slot }) => flushedSlots.add(slot),
+      reconciled: ({ desired }) => {
+        flushedSlots.clear()
+        for (const nic of desired.nics) slotChanged(world, fail, nic)
+      },
     },
     atRest: () => {
       const state = world.life()?.state()

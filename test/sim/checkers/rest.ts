@@ -12,7 +12,7 @@ export const stillMs = 3_600_000
 
 export const leaks = (world: World, fail: Fail): Checker => ({
   name: 'leaks',
-  notice: () => undefined,
+  on: {},
   atRest: () => {
     const state = world.life()?.state()
     for (const nic of world.estate.nics.values()) {
@@ -45,10 +45,11 @@ export const stillness = (world: World, fail: Fail): Checker => {
   }
   return {
     name: 'stillness',
-    notice: notice => {
-      if (notice.kind === 'called') note(notice.call.kind)
-      if (notice.kind === 'reconciled') note('reconcile')
-      if (notice.kind === 'wired' || notice.kind === 'unwired') note(notice.kind)
+    on: {
+      called: ({ call }) => note(call.kind),
+      reconciled: () => note('reconcile'),
+      wired: () => note('wired'),
+      unwired: () => note('unwired'),
     },
     atRest: () => {
       const now = world.scheduler.clock.now()
@@ -90,7 +91,7 @@ const readKinds = ['describeNode', 'observeCloud', 'reconcile']
 
 export const poolSize = (world: World, fail: Fail): Checker => ({
   name: 'poolSize',
-  notice: () => undefined,
+  on: {},
   atRest: () => {
     for (const family of world.config().families) checkFamily(world, fail, family)
   },

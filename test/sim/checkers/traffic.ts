@@ -5,11 +5,12 @@ import type { Checker, Fail, World } from '../world.ts'
 
 export const traffic = (world: World, fail: Fail): Checker => ({
   name: 'traffic',
-  notice: notice => {
-    if (notice.kind !== 'removed' || notice.by !== 'daemon') return
-    const pod = notice.sandbox === undefined ? undefined : world.live.pods.get(notice.sandbox)
-    if (pod === undefined) return
-    fail(`the daemon removes the ${notice.what} of ${pod.key} (${notice.ips.join()}), which lives`)
+  on: {
+    removed: ({ what, sandbox, ips, by }) => {
+      const pod = sandbox === undefined ? undefined : world.live.pods.get(sandbox)
+      if (by !== 'daemon' || pod === undefined) return
+      fail(`the daemon removes the ${what} of ${pod.key} (${ips.join()}), which lives`)
+    },
   },
   atRest: () => {
     for (const pod of world.live.pods.values()) {
