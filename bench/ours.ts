@@ -21,7 +21,12 @@ export const ourSide = async (session: Session, node: BenchNode): Promise<Side> 
   config: await pluginConfig(join(node.cniConfDir, '10-eniway.conflist')),
   prepare: pods =>
     session.until(`${pods} warm addresses`, () => hasWarm(session, node, pods), toPrepare),
-  settle: () => session.until('removal of pod links', () => hasNoPodLinks(session, node), toSettle),
+  settle: podsLeft =>
+    session.until(
+      `all but ${podsLeft} pod links gone`,
+      async () => (await countPodLinks(session, node)) === podsLeft,
+      toSettle,
+    ),
   residents: () => [node.daemonPid()],
 })
 
@@ -45,8 +50,8 @@ const hasWarm = async (session: Session, node: BenchNode, pods: number): Promise
   return pools.reduce((sum, pool) => sum + pool.warm, 0) >= pods
 }
 
-const hasNoPodLinks = async (session: Session, node: BenchNode): Promise<boolean> => {
+const countPodLinks = async (session: Session, node: BenchNode): Promise<number> => {
   const args = ['-oneline', 'link', 'show']
   const links = await session.run({ program: 'ip', args, netns: node.netns })
-  return !/: ewy[0-9a-f]{12}[@:]/.test(links)
+  return links.match(/: ewy[0-9a-f]{12}[@:]/g)?.length ?? 0
 }

@@ -15,8 +15,8 @@ export type Side = {
   readonly config: Readonly<Record<string, unknown>>
   /** Waits until so many more pods can be added without waiting for the cloud. */
   readonly prepare: (pods: number) => Promise<void>
-  /** Waits until work that goes on after the last answer has ended. */
-  readonly settle: () => Promise<void>
+  /** Waits until work that goes on after the last answer has ended and so many pods are left. */
+  readonly settle: (podsLeft: number) => Promise<void>
   /** Pids of processes that serve the plugin all the time. */
   readonly residents: () => readonly number[]
 }

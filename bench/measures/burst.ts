@@ -37,7 +37,7 @@ const runRound = async (context: Context, batchMs: BatchMs): Promise<void> => {
       batchMs[verb][side.name].push(timings.batchMs[i] ?? NaN)
     }
   }
-  await context.ours.settle()
+  await context.ours.settle(0)
   await deletePods(
     context,
     batches.flatMap(({ pods }) => pods),

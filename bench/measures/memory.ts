@@ -17,7 +17,7 @@ export const measureMemory: Measure = async context => {
   await callAll(context, 'ADD', calls)
   const rssMib = await rssMibOf(ours.residents())
   await callAll(context, 'DEL', calls)
-  await ours.settle()
+  await ours.settle(0)
   await deletePods(context, pods)
   return [
     resultOf({

@@ -30,7 +30,7 @@ export const measureRoundTrip: Measure = async context => {
     context.say(`round trip with ${count} pods`)
     for (const side of bothSides(context)) await resize(context, side, { pods, here, count })
     here = count
-    await context.ours.settle()
+    await context.ours.settle(count)
     await measureHere(context, samples, { pods, count })
   }
   for (const side of bothSides(context)) await resize(context, side, { pods, here, count: 0 })

@@ -47,7 +47,7 @@ const runRound = async (context: Context, samples: BySide, count: number): Promi
     collect(samples, { verb, calls, timings: await callAll(context, verb, calls) })
   }
   // Our links are deleted after the answers; that work belongs to the pair as well.
-  await ours.settle()
+  await ours.settle(0)
   const after = await residentMs([ours, peer])
   samples.ours.residentMs += (after[0] ?? 0) - (before[0] ?? 0)
   samples.peer.residentMs += (after[1] ?? 0) - (before[1] ?? 0)

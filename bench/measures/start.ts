@@ -22,7 +22,7 @@ export const measureStart: Measure = async context => {
     startMs.push(await restart(context))
   }
   await callAll(context, 'DEL', calls)
-  await ours.settle()
+  await ours.settle(0)
   await deletePods(context, pods)
   return [
     resultOf({
