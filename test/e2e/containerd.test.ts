@@ -10,7 +10,7 @@ import type { Pod } from './containerd/cri.ts'
 import { shellImage } from './containerd/image.ts'
 import { until } from './containerd/process.ts'
 import { startNodes, type Node, type Nodes } from './nodes.ts'
-import { askNode, traceOf } from './observe.ts'
+import { traceOf } from './observe.ts'
 
 const podsPerNode = 15
 const serverPort = '7777'
@@ -31,8 +31,9 @@ beforeAll(async () => {
 
 afterAll(async () => {
   for (const { containerd } of machines) await containerd.stop()
-  await nodes?.stop()
+  const left = await nodes?.stop()
   await rm(base, { recursive: true, force: true })
+  expect(left ?? []).toEqual([])
 })
 
 const startMachine = async (node: Node): Promise<Machine> => {
@@ -114,7 +115,7 @@ const expectNothingLeft = async (machine: Machine, ips: readonly string[]): Prom
   expect(trace).toEqual([])
   expect(await machine.containerd.podNamespaces()).toEqual([])
   expect(await machine.containerd.shims()).toEqual([])
-  const { pools } = await askNode(machine.node)
+  const { pools } = await machine.node.view()
   expect(pools.map(pool => pool.assigned)).toEqual(pools.map(() => 0))
 }
 

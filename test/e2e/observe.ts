@@ -1,22 +1,8 @@
-// Looks at a node from outside: what the daemon reports over HTTP, and what of a pod is still in
-// the node's kernel. Uses the system's own tools, so that our codecs are not their own judge.
+// Looks for what of a pod is still in its node's kernel. Uses the system's own tools, so that our
+// codecs are not their own judge.
 
 import { run } from './containerd/process.ts'
 import type { Node } from './nodes.ts'
-
-/** The part of `/v1/node` that the tests read. */
-export type NodeReport = {
-  readonly pools: readonly { readonly assigned: number; readonly cooling: number }[]
-}
-
-const reportUrl = 'http://127.0.0.1:61680/v1/node'
-
-/** Asks the node's daemon; it listens on the loopback of the node's namespace. */
-export const askNode = async (node: Node): Promise<NodeReport> => {
-  const script = `console.log(await (await fetch('${reportUrl}')).text())`
-  const args = ['--input-type=module', '--eval', script]
-  return JSON.parse(await inside(node, process.execPath, args)) as NodeReport
-}
 
 /** Every line of the node's kernel state that belongs to a pod or names one of the addresses. */
 export const traceOf = async (node: Node, ips: readonly string[]): Promise<readonly string[]> => {
