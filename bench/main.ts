@@ -71,7 +71,7 @@ const makeContext = async (session: Session, options: Options): Promise<Context>
   const peer = await startPeer(session, dir, `${prefix}-peer`)
   const node = await startNode(session, {
     seed: options.seed,
-    dir: join(dir, 'node'),
+    directory: join(dir, 'node'),
     addressesMin,
   })
   const ours = await ourSide(session, node)

@@ -19,8 +19,7 @@ export const ourSide = async (session: Session, node: BenchNode): Promise<Side> 
   program: join(node.cniBinDir, 'eniway'),
   cniPath: node.cniBinDir,
   config: await pluginConfig(join(node.cniConfDir, '10-eniway.conflist')),
-  prepare: pods =>
-    session.until(`${pods} warm addresses`, () => hasWarm(session, node, pods), toPrepare),
+  prepare: pods => session.until(`${pods} warm addresses`, () => hasWarm(node, pods), toPrepare),
   settle: podsLeft =>
     session.until(
       `all but ${podsLeft} pod links gone`,
@@ -39,14 +38,8 @@ const pluginConfig = async (file: string): Promise<Record<string, unknown>> => {
   return { ...list.plugins[0], cniVersion: '1.0.0', name: list.name }
 }
 
-type NodeReport = { readonly pools: readonly { readonly warm: number }[] }
-
-const hasWarm = async (session: Session, node: BenchNode, pods: number): Promise<boolean> => {
-  const url = `http://${ourHttp.host}:${ourHttp.port}/v1/node`
-  const script = `console.log(await (await fetch('${url}')).text())`
-  const args = ['--input-type=module', '--eval', script]
-  const text = await session.run({ program: process.execPath, args, netns: node.netns })
-  const { pools } = JSON.parse(text) as NodeReport
+const hasWarm = async (node: BenchNode, pods: number): Promise<boolean> => {
+  const { pools } = await node.view()
   return pools.reduce((sum, pool) => sum + pool.warm, 0) >= pods
 }
 

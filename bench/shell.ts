@@ -20,6 +20,11 @@ export class Session {
   readonly #stop = new AbortController()
   readonly #undo: (() => Promise<unknown>)[] = []
 
+  /** Aborted when the session is stopped. */
+  get signal(): AbortSignal {
+    return this.#stop.signal
+  }
+
   /** Runs a program to its end and returns its stdout; ends it when the session is stopped. */
   async run(command: Command): Promise<string> {
     const [program, ...args] = wordsOf(command)
