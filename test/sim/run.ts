@@ -109,7 +109,7 @@ const createDay = (options: SimOptions) => {
     chance: chance.fork('estate'),
   })
   const outside = { scheduler, faults, trace, notify, kernel, estate }
-  const live = createLivePods(estate, () => scheduler.clock.now())
+  const live = createLivePods(outside, () => scheduler.clock.now())
   const attacher = createAttacher({
     ...outside,
     instance: scenario.facts.instanceId,

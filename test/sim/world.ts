@@ -54,7 +54,7 @@ export type LivePod = {
   readonly key: SandboxKey
   readonly ips: readonly Ip[]
   readonly slot: number
-  /** The NIC that held its first address, by the cloud's truth, when the answer was given. */
+  /** The NIC that its slot led to when the answer was given. */
   readonly nic: NicId | undefined
   readonly since: Millis
   /** A human took its address or NIC away then. */
@@ -70,7 +70,10 @@ export type LivePods = {
 }
 
 /** Live pods from the outside: answers and the runtime's deeds, nothing of the daemon's state. */
-export const createLivePods = (estate: Estate, now: () => Millis): LivePods => {
+export const createLivePods = (
+  { estate, kernel }: Pick<World, 'estate' | 'kernel'>,
+  now: () => Millis,
+): LivePods => {
   const pods = new Map<SandboxKey, LivePod>()
   const byIp = new Map<Ip, SandboxKey>()
   const drop = (key: SandboxKey): void => {
@@ -95,10 +98,11 @@ export const createLivePods = (estate: Estate, now: () => Millis): LivePods => {
         if (answer.kind !== 'added' || !isHeard || pods.has(answer.sandbox.key)) return
         const { ips, slot } = answer.wiring
         const { key } = answer.sandbox
-        const owner = ips[0] === undefined ? undefined : estate.ownerOf(ips[0])
+        const nic = [...estate.nics.values()].find(each => each.mac === kernel.slots.get(slot)?.mac)
+        const isOwner = ips.every(address => estate.ownerOf(address) === nic)
         // Taken by a human before the daemon could see it.
-        const robbedAt = owner?.attachment.kind === 'attached' ? undefined : now()
-        pods.set(key, { key, ips, slot, nic: owner?.id, since: now(), robbedAt })
+        const robbedAt = isOwner && nic?.attachment.kind === 'attached' ? undefined : now()
+        pods.set(key, { key, ips, slot, nic: nic?.id, since: now(), robbedAt })
         for (const address of ips) byIp.set(address, key)
       },
       podEnded: ({ key }) => drop(key),

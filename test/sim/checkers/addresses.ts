@@ -88,7 +88,10 @@ export const cooling = (world: World, fail: Fail): Checker => {
         }
       },
       called: ({ call }) => {
-        if (call.kind === 'returnBlocks') returned(call.blocks)
+        // Asking again for what is no longer there does nothing.
+        if (call.kind !== 'returnBlocks') return
+        const held = world.estate.nics.get(call.nic)?.blocks
+        returned(call.blocks.filter(block => held?.has(block)))
       },
       taken: ({ block }) => {
         // What the cloud has back may be lent again as a fresh address.
@@ -110,7 +113,8 @@ export const settling = (world: World, fail: Fail): Checker => ({
         const nic = world.estate.ownerOf(address)
         const block = nic === undefined ? undefined : blockOf(nic.blocks.keys(), address)
         const lentAt = block === undefined ? undefined : nic?.blocks.get(block)
-        if (lentAt === undefined) continue
+        const isElsewhere = nic?.mac !== world.kernel.slots.get(pod.slot)?.mac
+        if (lentAt === undefined || isElsewhere) continue
         const ageMs = world.scheduler.clock.now() - lentAt
         if (ageMs >= world.config().settleMs) continue
         fail(`${address} is given to ${pod.sandbox} ${ageMs} ms after the cloud lent it`)

@@ -7,7 +7,7 @@ import { defaultPool } from '#core/names.ts'
 import type { FailureKind } from '#core/ports.ts'
 import type { Actor, AddCall, PodCall } from '../notices.ts'
 import type { Checker, Fail, World } from '../world.ts'
-import { heldAddresses } from './calls.ts'
+import { lentAddresses } from './calls.ts'
 
 /** An answer may be this late. */
 const graceMs = 1_000
@@ -63,7 +63,6 @@ export const reasons = (world: World, fail: Fail): Checker => {
 
   const nicLimit = (): number =>
     Math.min(world.estate.limits.nicsMax, world.config().nicsMax ?? Infinity)
-  const live = (): number => world.live.pods.size
   const isCooling = (): boolean =>
     isRecent(lastRelease, world.config().coolingMs + 2_000) ||
     [...world.kernel.links.values()].some(link => !world.live.pods.has(link.sandbox))
@@ -90,7 +89,7 @@ export const reasons = (world: World, fail: Fail): Checker => {
       case 'Cooling':
         return isCooling()
       case 'PoolMaximum':
-        return maximum !== undefined && Math.max(heldAddresses(world), live()) >= maximum
+        return maximum !== undefined && lentAddresses(world) >= maximum
       case 'UnknownPool':
         return call.request.pool !== defaultPool
       case 'Canceled':

@@ -170,6 +170,14 @@ export const limits = (world: World, fail: Fail): Checker => {
   }
 }
 
+/** All pod addresses lent to managed NICs, those on their way in or out included. */
+export const lentAddresses = (world: World): number =>
+  [...world.estate.nics.values()]
+    .filter(nic => nic.isManaged)
+    .flatMap(nic => [...nic.blocks.keys()])
+    .filter(block => familyOf(block) === 4)
+    .reduce((sum, block) => sum + sizeOf(block), 0)
+
 /** Youth in which a NIC counts although the host does not use it yet. */
 const youthMs = 60_000
 

@@ -94,10 +94,11 @@ const isRobbedNow = (world: World, pod: LivePod): boolean =>
   })
 
 const isReported = (state: State, pod: LivePod): boolean => {
-  const nic = pod.nic === undefined ? undefined : state.nics.get(pod.nic)
-  const block = [...(nic?.blocks.values() ?? [])].find(each =>
-    pod.ips.some(address => contains(each.cidr, address)),
-  )
-  const isLost = nic?.phase.kind === 'lost' || block?.phase.kind === 'lost'
-  return isLost || [...state.problems.values()].some(problem => problem.kind === 'lost')
+  const nics = [...state.nics.values()]
+  const isNicLost = nics.some(nic => nic.id === pod.nic && nic.phase.kind === 'lost')
+  const isBlockLost = nics
+    .flatMap(nic => [...nic.blocks.values()])
+    .some(block => block.phase.kind === 'lost' && pod.ips.some(ip => contains(block.cidr, ip)))
+  const isSaid = [...state.problems.values()].some(problem => problem.kind === 'lost')
+  return isNicLost || isBlockLost || isSaid
 }
