@@ -12,7 +12,7 @@ import {
 import type { Timing } from '../harness.ts'
 import { cpuMsOf } from '../resident.ts'
 import { resultOf, type Result, type Target } from '../result.ts'
-import { maximum, mean, median, percentile } from '../statistics.ts'
+import { maximum, mean, percentile } from '../statistics.ts'
 import type { Side, Verb } from '../side.ts'
 
 const warmUpPods = 10
@@ -122,14 +122,13 @@ const invocationMemory = ({ ours, peer }: BySide): Result =>
   resultOf({
     name: 'invocation-rss',
     unit: 'MiB',
-    ours: median(rssMib(ours)),
-    peer: median(rssMib(peer)),
+    ours: maximum(rssMib(ours)),
+    peer: maximum(rssMib(peer)),
     target: { kind: 'none' },
     note:
-      `median of the peaks, largest ${maximum(rssMib(ours)).toFixed(2)} and ` +
-      `${maximum(rssMib(peer)).toFixed(2)}; the kernel counts pages in lots, so figures below ` +
-      '0.5 MiB are coarse; ' +
-      'the peer has two processes of this size at once, the plugin and its IPAM',
+      'largest resident size of a plugin process; the kernel counts pages in lots for each ' +
+      'processor, so a figure may be half a MiB too low; the peer has two processes of this size ' +
+      'at once, the plugin and its IPAM',
   })
 
 const rssMib = ({ add, del }: Samples): readonly number[] =>
