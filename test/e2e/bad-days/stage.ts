@@ -1,0 +1,138 @@
+// The stage for bad days: one emulated VPC per test file, in which every case has a node, a daemon
+// and an access key of its own, so that a fault hits nobody else and cases can run side by side.
+
+import { execFileSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { cidr } from '#core/ip.ts'
+import type { Description } from '#emulator/description.ts'
+import { netnsPath } from '#emulator/fabric/layout.ts'
+import { runCommand } from '#emulator/fabric/command.ts'
+import { nodeBinary } from '#emulator/fabric/node.ts'
+import { launchEmulator, type LaunchedEmulator } from '#emulator/launch.ts'
+import type { LatencyName } from '#emulator/model/latency.ts'
+import { createAdmin, type Admin } from './admin.ts'
+import { makeNode, type StageNode } from './node.ts'
+
+/** A node and what its daemon may not do. */
+export type Role = {
+  readonly type: string
+  /** Subnets of the node's own zone, the node's own first; the others are offered to the CNI. */
+  readonly subnets?: readonly string[]
+  readonly deniedActions?: readonly string[]
+}
+
+export type Stage<Name extends string> = {
+  readonly run: string
+  readonly emulator: LaunchedEmulator
+  readonly admin: Admin
+  readonly nodes: Readonly<Record<Name, StageNode>>
+  /** Makes an empty network namespace, for a pod; it goes with the stage. */
+  makeNetns(): Promise<string>
+  removeNetns(path: string): Promise<void>
+  /** Sends a call of the EC2 API as an administrator would, with the official SDK. */
+  ec2(command: string, input: object): Promise<Readonly<Record<string, unknown>>>
+  close(): Promise<void>
+}
+
+export type StageOptions<Name extends string> = {
+  readonly seed: number
+  readonly latency?: LatencyName
+  readonly roles: Readonly<Record<Name, Role>>
+}
+
+/** Starts the cloud and its nodes; no daemon runs yet. */
+export const openStage = async <Name extends string>(
+  options: StageOptions<Name>,
+): Promise<Stage<Name>> => {
+  build()
+  const { seed, latency = 'fast' } = options
+  const roles: readonly (readonly [string, Role])[] = Object.entries(options.roles)
+  const directory = await mkdtemp(join(tmpdir(), 'ew-bad-'))
+  const limits = limitsOf(roles)
+  const emulator = await launchEmulator({ seed, latency, layout: layoutOf(roles), limits })
+  const admin = createAdmin(emulator.admin.socket)
+  const nodes = emulator.nodes.map(launched =>
+    makeNode({ launched, directory, emulator, seed, accessKeyId: keyOf(launched.name) }),
+  )
+  let pods = 0
+  return {
+    run: emulator.run,
+    emulator,
+    admin,
+    nodes: Object.fromEntries(nodes.map(node => [node.name, node])) as Record<Name, StageNode>,
+    makeNetns: async () => {
+      // The run's prefix: what a failed test leaves is removed with the emulator.
+      const name = `ew-${emulator.run}-pod-${++pods}`
+      await runCommand({ netns: undefined, argv: ['ip', 'netns', 'add', name] })
+      return netnsPath(name)
+    },
+    removeNetns: async path => {
+      const name = path.split('/').at(-1) ?? ''
+      await runCommand({ netns: undefined, argv: ['ip', 'netns', 'delete', name] })
+    },
+    ec2: async (command, input) => {
+      const tool = join(import.meta.dirname, 'tools', 'ec2.ts')
+      const setting = Object.entries(emulator.env).map(([key, value]) => `${key}=${value}`)
+      const argv = ['env', ...setting, nodeBinary(), tool, command, JSON.stringify(input)]
+      return JSON.parse(await runCommand({ netns: emulator.netns, argv })) as Record<
+        string,
+        unknown
+      >
+    },
+    close: async () => {
+      await Promise.all(nodes.map(node => node.stop()))
+      await emulator.close()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+const root = join(import.meta.dirname, '../../..')
+
+// Each does nothing when its product is newer than its sources.
+const build = (): void => {
+  for (const tool of ['native', 'shim', 'bundle']) {
+    execFileSync(nodeBinary(), [`tools/${tool}.mjs`], { cwd: root, stdio: 'ignore' })
+  }
+}
+
+const keyOf = (name: string): string => `AKIA${name.replaceAll('-', '').toUpperCase()}`
+
+// The first key is the administrator's. Keys of one account share its buckets, which are made large:
+// what one case does must not throttle another.
+const limitsOf = (roles: readonly (readonly [string, Role])[]) => ({
+  accounts: [
+    {
+      id: '123456789012',
+      keys: [
+        { accessKeyId: 'AKIAADMINISTRATOR' },
+        ...roles.map(([name, { deniedActions = [] }]) => ({
+          accessKeyId: keyOf(name),
+          deniedActions,
+        })),
+      ],
+    },
+  ],
+  throttleFactor: 50,
+})
+
+// Each node has a zone of its own, because a zone's subnets are shared by its nodes.
+const layoutOf = (roles: readonly (readonly [string, Role])[]): Description => ({
+  cidrs: [cidr('10.0.0.0/8')],
+  subnets: roles.flatMap(([name, { subnets = [`10.${zoneOf(roles, name)}.0.0/20`] }]) =>
+    subnets.map((range, i) => ({
+      name: `${name}-${i}`,
+      zone: `us-east-1${letters[zoneOf(roles, name) - 1] ?? 'a'}`,
+      cidr: cidr(range),
+      tags: { 'kubernetes.io/role/cni': '1' },
+    })),
+  ),
+  instances: roles.map(([name, { type }]) => ({ name, type, subnet: `${name}-0` })),
+})
+
+const letters = 'abcdefghijklmnopqrstuvwxyz'
+
+const zoneOf = (roles: readonly (readonly [string, Role])[], name: string): number =>
+  roles.findIndex(([other]) => other === name) + 1
