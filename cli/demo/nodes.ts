@@ -83,6 +83,7 @@ const stateUrl = 'http://127.0.0.1:61680'
 
 /** Starts them and resolves when every daemon is ready; its pool may still grow. */
 export const startNodes = async (options: NodesOptions): Promise<Nodes> => {
+  options.signal?.throwIfAborted()
   const directory = await ownDirectory(options.directory)
   const daemons: RunningDaemon[] = []
   let emulator: LaunchedEmulator | undefined
@@ -152,16 +153,32 @@ const startNode = async ({ node, ...start }: NodeStart): Promise<DemoNode> => {
   daemons.push(daemon)
   const { name, instanceType, netns, primaryAddress } = node
   const { socket, cniBinDir, cniConfDir, stateDir, log } = paths
-  const known = { name, instanceType, netns, primaryAddress }
   return {
-    ...known,
-    ...{ socket, cniBinDir, cniConfDir, stateDir, log },
+    name,
+    instanceType,
+    netns,
+    primaryAddress,
+    socket,
+    cniBinDir,
+    cniConfDir,
+    stateDir,
+    log,
     get daemonPid() {
       return daemon.pid()
     },
-    view: async () => (await ask(netns, '/v1/node')).body as NodeView,
+    view: () => viewOf(netns, daemon),
     restartDaemon: (signal = 'SIGTERM') => daemon.restart(signal),
     untilReady: () => untilReady({ node, paths, daemon, signal: options.signal }),
+  }
+}
+
+// A daemon that died says more than a refused connection.
+const viewOf = async (netns: string, daemon: RunningDaemon): Promise<NodeView> => {
+  try {
+    return (await ask(netns, '/v1/node')).body as NodeView
+  } catch (error) {
+    const death = await daemon.death()
+    throw death === undefined ? error : new Error(death, { cause: error })
   }
 }
 

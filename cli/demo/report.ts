@@ -1,0 +1,99 @@
+// What the demonstration found: the object that machines read, and its empty form, which is filled
+// step by step so that a run that breaks off still says how far it came.
+
+import type { NodeView } from '#ipamd/views.ts'
+import { netnsPath } from '#emulator/fabric/layout.ts'
+import type { DemoNode } from './nodes.ts'
+import type { Play } from './options.ts'
+import type { Percentiles } from './statistics.ts'
+
+/** Printed with `--output json`, key by key as documented. */
+export type Report = {
+  ok: boolean
+  readonly cloud: string
+  readonly seed: number
+  /** As they were with pods on them. */
+  nodes: readonly NodeReport[]
+  readonly reachability: {
+    podToPod: Reached
+    podToInternet: Reached
+    spoofed: { readonly sent: number; readonly delivered: number }
+  }
+  /** Milliseconds. */
+  addMs: Percentiles
+  delMs: Percentiles
+  /** EC2 calls by action, failed ones included. */
+  apiCalls: Readonly<Record<string, number>>
+  /** What stayed behind: of deleted pods on the nodes, and of the run on this machine. */
+  leftovers: readonly string[]
+}
+
+export type Reached = { readonly checked: number; readonly failed: number }
+
+export type NodeReport = {
+  readonly name: string
+  readonly instanceType: string
+  /** Path, for `nsenter --net=`. */
+  readonly netns: string
+  readonly socket: string
+  readonly cniBinDir: string
+  readonly cniConfDir: string
+  readonly stateDir: string
+  readonly daemonPid: number
+  readonly nics: number
+  readonly pods: number
+  readonly pool: PoolCounts
+}
+
+export type PoolCounts = {
+  readonly warm: number
+  readonly assigned: number
+  readonly cooling: number
+  readonly settling: number
+}
+
+const nothing: Percentiles = { count: 0, p50: 0, p99: 0 }
+
+/** A report of a run that has only begun. */
+export const emptyReport = ({ cloud, seed }: Play): Report => ({
+  ok: false,
+  cloud,
+  seed,
+  nodes: [],
+  reachability: {
+    podToPod: { checked: 0, failed: 0 },
+    podToInternet: { checked: 0, failed: 0 },
+    spoofed: { sent: 0, delivered: 0 },
+  },
+  addMs: nothing,
+  delMs: nothing,
+  apiCalls: {},
+  leftovers: [],
+})
+
+/** A node as the report shows it. */
+export const nodeReportOf = (node: DemoNode, view: NodeView): NodeReport => ({
+  name: node.name,
+  instanceType: node.instanceType,
+  netns: netnsPath(node.netns),
+  socket: node.socket,
+  cniBinDir: node.cniBinDir,
+  cniConfDir: node.cniConfDir,
+  stateDir: node.stateDir,
+  daemonPid: node.daemonPid,
+  nics: view.nics.length,
+  pods: view.pods.length,
+  pool: poolCountsOf(view),
+})
+
+/** The addresses of a node, over all its pools. */
+export const poolCountsOf = ({ pools }: Pick<NodeView, 'pools'>): PoolCounts => {
+  const sum = (count: (pool: NodeView['pools'][number]) => number): number =>
+    pools.reduce((total, pool) => total + count(pool), 0)
+  return {
+    warm: sum(pool => pool.warm),
+    assigned: sum(pool => pool.assigned),
+    cooling: sum(pool => pool.cooling),
+    settling: sum(pool => pool.settling),
+  }
+}

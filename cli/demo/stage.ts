@@ -1,0 +1,75 @@
+// What one run of the demonstration holds open, and its end: whatever was begun is undone, in the
+// right order, however far the run came.
+
+import type { Socket } from 'node:dgram'
+import { createRandom } from '#runtime/random.ts'
+import { startNodes, type Nodes } from './nodes.ts'
+import type { Play } from './options.ts'
+import { removePlaces, type Caller, type PodPlace, type Verb } from './pods.ts'
+import { closeSockets } from './sockets.ts'
+
+/** A run under way. */
+export type Stage = {
+  readonly play: Play
+  readonly signal: AbortSignal
+  /** Text for people, as it becomes known. */
+  readonly say: (text: string) => void
+  readonly caller: Caller
+  /** Milliseconds of the calls so far; a round takes them over and empties them. */
+  readonly times: Record<Verb, number[]>
+  nodes: Nodes | undefined
+  /** Pods whose namespaces exist. */
+  places: readonly PodPlace[]
+  sockets: readonly Socket[]
+}
+
+/** How long an address rests in the demonstration, and how many are kept beyond the pods. */
+export const demoPool = { coolingSeconds: 3, warmTarget: 2 } as const
+
+/** A run that has not begun anything. */
+export const newStage = (
+  play: Play,
+  io: { readonly signal: AbortSignal; readonly say: (text: string) => void },
+): Stage => {
+  const times: Stage['times'] = { ADD: [], CHECK: [], DEL: [] }
+  const caller: Caller = {
+    random: createRandom(`${play.seed}/pods`),
+    signal: io.signal,
+    onCall: (verb, ms) => void times[verb].push(ms),
+  }
+  return { play, ...io, caller, times, nodes: undefined, places: [], sockets: [] }
+}
+
+/** Addresses each node's pool is told to hold: all pods find theirs ready. */
+export const addressesHeld = ({ pods, room }: Play): number =>
+  Math.min(pods + demoPool.warmTarget, room.total)
+
+/** Starts emulator, nodes and daemons, with files in the directory. */
+export const raise = async (stage: Stage, directory: string): Promise<Nodes> => {
+  const { run, nodes, instanceType, seed, latency } = stage.play
+  const pool = { ...demoPool, minimum: addressesHeld(stage.play) }
+  const options = { run, nodes, instanceType, seed, latency, pool, directory }
+  stage.nodes = await startNodes({ ...options, signal: stage.signal })
+  stage.signal.throwIfAborted()
+  return stage.nodes
+}
+
+/** The nodes, once they are there. */
+export const nodesOf = ({ nodes }: Stage): Nodes => {
+  if (nodes === undefined) throw new Error('the nodes have not been started')
+  return nodes
+}
+
+/** Closes the sockets of the pods, which would keep their namespaces alive. */
+export const hush = (stage: Stage): void => {
+  closeSockets(stage.sockets)
+  stage.sockets = []
+}
+
+/** Ends everything; returns what could not be removed. */
+export const strike = async (stage: Stage): Promise<readonly string[]> => {
+  hush(stage)
+  const left: string[] = []
+  await removePlaces(stage.places).catch((error: unknown) => left.push(String(error)))
+  return [...left, ...((await stage.nodes?.close()) ?? [])]
+}
