@@ -1,6 +1,6 @@
 // What every measure needs, and the steps they share: making pods, calling plugins, chance.
 
-import { runStarts, type Harness, type Timing, type Timings } from './harness.ts'
+import { runStarts, traceStarts, type Harness, type Timing, type Timings } from './harness.ts'
 import { addNamespaces, deleteNamespaces, pathOf } from './namespaces.ts'
 import type { Result } from './result.ts'
 import type { Session } from './shell.ts'
@@ -63,6 +63,17 @@ export const callAtOnce = async (
   const starts = await Promise.all(calls.map(({ side, pod }) => startOf({ dir, side }, verb, pod)))
   return runStarts(harness, starts, atOnce)
 }
+
+/** Calls the plugins one after the other and answers the memory of each in MiB. */
+export const traceAll = async (
+  { harness, dir }: Context,
+  verb: Verb,
+  calls: readonly Call[],
+): Promise<readonly number[]> =>
+  traceStarts(
+    harness,
+    await Promise.all(calls.map(({ side, pod }) => startOf({ dir, side }, verb, pod))),
+  )
 
 /** Both sides' calls, pod by pod, with the order within each pair drawn at random. */
 export const interleaved = (

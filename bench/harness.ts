@@ -16,7 +16,7 @@ export type Start = {
 }
 
 /** What one start took; CPU includes children that the program waited for. */
-export type Timing = { readonly wallMs: number; readonly cpuMs: number; readonly rssMib: number }
+export type Timing = { readonly wallMs: number; readonly cpuMs: number }
 
 export type Timings = {
   /** In the order of the starts. */
@@ -40,20 +40,41 @@ export const buildHarness = async (session: Session, dir: string): Promise<Harne
 
 /** Runs all starts, `atOnce` of them at a time; rejects with the output of one that failed. */
 export const runStarts = async (
-  { path, dir, session }: Harness,
+  harness: Harness,
   starts: readonly Start[],
   atOnce = 1,
 ): Promise<Timings> => {
+  const { runs, batchMs } = await drive(harness, starts, ['run', String(atOnce)])
+  return { timings: runs, batchMs }
+}
+
+/** Runs all starts and answers the exact memory of each in MiB; their times mean nothing. */
+export const traceStarts = async (
+  harness: Harness,
+  starts: readonly Start[],
+): Promise<readonly number[]> => {
+  const { runs } = await drive(harness, starts, ['trace'])
+  return runs.map(run => run.rssMib)
+}
+
+type Run = Timing & { readonly index: number; readonly exitCode: number; readonly rssMib: number }
+type Driven = { readonly runs: readonly Run[]; readonly batchMs: readonly number[] }
+
+const drive = async (
+  { path, dir, session }: Harness,
+  starts: readonly Start[],
+  [verb, ...rest]: readonly [string, ...string[]],
+): Promise<Driven> => {
   const file = join(dir, 'starts')
   await writeFile(file, starts.map(start => `${lineOf(start)}\n`).join(''))
-  const output = await session.run({ program: path, args: ['run', file, String(atOnce)] })
+  const output = await session.run({ program: path, args: [verb, file, ...rest] })
   const lines = output.trim().split('\n')
   const runs = lines.filter(line => line.startsWith('run ')).map(parseRun)
   const failed = runs.find(run => run.exitCode !== 0)
   if (failed !== undefined) await rejectWith(starts[failed.index], failed.exitCode)
   const batches = lines.filter(line => line.startsWith('batch ')).map(line => line.split(' ')[1])
   return {
-    timings: runs.sort((a, b) => a.index - b.index),
+    runs: runs.sort((a, b) => a.index - b.index),
     batchMs: batches.map(ns => Number(ns) / 1e6),
   }
 }
@@ -63,7 +84,7 @@ const lineOf = ({ netns, stdinFile, stdoutFile, environment, program }: Start): 
   return [netns, stdinFile, stdoutFile, ...settings, '--', program].join('\t')
 }
 
-const parseRun = (line: string): Timing & { readonly index: number; readonly exitCode: number } => {
+const parseRun = (line: string): Run => {
   const [, index = NaN, exitCode = NaN, wallNs = NaN, cpuUs = NaN, rssKib = NaN] = line
     .split(' ')
     .map(Number)

@@ -1,5 +1,6 @@
 // Compares our executable and daemon with Debian's ptp and host-local, interleaved in one run on
-// the same machine, in network namespaces of its own. Progress goes to stderr, the report to stdout.
+// the same machine, in network namespaces of its own. Progress goes to stderr, the report
+// to stdout.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'

@@ -1,5 +1,5 @@
-// An emulated node with a running daemon, as the benchmark wants it. Only this file knows that it is
-// the demonstration's.
+// An emulated node with a running daemon, as the benchmark wants it. Only this file knows that it
+// is the demonstration's.
 
 import { startNodes, type DemoNode } from '#cli/demo/nodes.ts'
 import { pathOf } from './namespaces.ts'

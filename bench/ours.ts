@@ -8,7 +8,7 @@ import type { Side } from './side.ts'
 
 export const ourHttp = { host: '127.0.0.1', port: 61_680 } as const
 
-// Asking starts a process, which must not keep the daemon from its work on a machine with few cores.
+// Asking starts a process, which must not keep the daemon from its work.
 const toPrepare = { everyMs: 500, timeoutMs: 300_000 }
 const toSettle = { everyMs: 50, timeoutMs: 30_000 }
 

@@ -1,4 +1,4 @@
-// What a process that runs all the time has used, from /proc (proc_pid_stat(5), proc_pid_status(5)).
+// What a process that runs all the time has used (proc_pid_stat(5), proc_pid_status(5)).
 
 import { readFile } from 'node:fs/promises'
 

@@ -1,15 +1,48 @@
-// What the daemon holds resident while a node is as full as Kubernetes allows by default.
+// What the plugins hold in memory: a process of theirs while it runs, and our daemon while a node
+// is as full as Kubernetes allows by default.
 
-import { addPods, callAll, deletePods, type Measure } from '../context.ts'
+import { addPods, callAll, deletePods, traceAll, type Context, type Measure } from '../context.ts'
 import { rssMibOf } from '../resident.ts'
-import { resultOf } from '../result.ts'
+import { resultOf, type Result } from '../result.ts'
+import { maximum } from '../statistics.ts'
+import type { Side } from '../side.ts'
 
 // kubelet's default for maxPods.
 const podsOfFullNode = 110
+const podsToTrace = 5
 
-/** Adds 110 pods, reads the daemon's memory, and deletes them. */
+/** Reads the memory of a few calls of either side, then that of the daemon with 110 pods. */
 export const measureMemory: Measure = async context => {
-  context.say(`memory with ${podsOfFullNode} pods`)
+  context.say(`memory of a call, and of the daemon with ${podsOfFullNode} pods`)
+  const { ours, peer } = context
+  const calls = [invocationResult(await callMib(context, ours), await callMib(context, peer))]
+  return [...calls, await measureDaemon(context)]
+}
+
+const callMib = async (context: Context, side: Side): Promise<number> => {
+  await side.prepare(podsToTrace)
+  const pods = await addPods(context, podsToTrace)
+  const calls = pods.map(pod => ({ side, pod }))
+  const rssMib = [...(await traceAll(context, 'ADD', calls))]
+  rssMib.push(...(await traceAll(context, 'DEL', calls)))
+  await side.settle(0)
+  await deletePods(context, pods)
+  return maximum(rssMib)
+}
+
+const invocationResult = (ours: number, peer: number): Result =>
+  resultOf({
+    name: 'invocation-rss',
+    unit: 'MiB',
+    ours,
+    peer,
+    target: { kind: 'none' },
+    note:
+      `largest resident size of a plugin process in ${2 * podsToTrace} calls; the peer has two ` +
+      'of this size at once, the plugin and its IPAM',
+  })
+
+const measureDaemon = async (context: Context): Promise<Result> => {
   const { ours } = context
   await ours.prepare(podsOfFullNode)
   const pods = await addPods(context, podsOfFullNode)
@@ -19,16 +52,14 @@ export const measureMemory: Measure = async context => {
   await callAll(context, 'DEL', calls)
   await ours.settle(0)
   await deletePods(context, pods)
-  return [
-    resultOf({
-      name: `daemon-rss-${podsOfFullNode}-pods`,
-      unit: 'MiB',
-      ours: rssMib,
-      peer: 0,
-      target: { kind: 'none' },
-      note:
-        'resident size, pages of the Node executable included; ' +
-        'the peer keeps no process between calls, and no pool either',
-    }),
-  ]
+  return resultOf({
+    name: `daemon-rss-${podsOfFullNode}-pods`,
+    unit: 'MiB',
+    ours: rssMib,
+    peer: 0,
+    target: { kind: 'none' },
+    note:
+      'resident size, pages of the Node executable included; ' +
+      'the peer keeps no process between calls, and no pool either',
+  })
 }

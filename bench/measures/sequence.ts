@@ -1,4 +1,4 @@
-// One pod after the other: latency of ADD and DEL, CPU of a pair, memory of an invocation.
+// One pod after the other: latency of ADD and DEL, and CPU of a pair.
 
 import {
   addPods,
@@ -12,7 +12,7 @@ import {
 import type { Timing } from '../harness.ts'
 import { cpuMsOf } from '../resident.ts'
 import { resultOf, type Result, type Target } from '../result.ts'
-import { maximum, mean, percentile } from '../statistics.ts'
+import { mean, percentile } from '../statistics.ts'
 import type { Side, Verb } from '../side.ts'
 
 const warmUpPods = 10
@@ -29,7 +29,7 @@ export const measureSequence: Measure = async context => {
     context.say(`one at a time: round ${round} of ${context.rounds}`)
     await runRound(context, samples, context.pods)
   }
-  return [...latencies(samples), cpuPerPair(samples), invocationMemory(samples)]
+  return [...latencies(samples), cpuPerPair(samples)]
 }
 
 const emptySamples = (): BySide => ({
@@ -117,19 +117,3 @@ const pairCpuMs = ({ add, del, residentMs: resident }: Samples): number =>
   mean(add.map(({ cpuMs }) => cpuMs)) +
   mean(del.map(({ cpuMs }) => cpuMs)) +
   resident / Math.min(add.length, del.length)
-
-const invocationMemory = ({ ours, peer }: BySide): Result =>
-  resultOf({
-    name: 'invocation-rss',
-    unit: 'MiB',
-    ours: maximum(rssMib(ours)),
-    peer: maximum(rssMib(peer)),
-    target: { kind: 'none' },
-    note:
-      'largest resident size of a plugin process; the kernel counts pages in lots for each ' +
-      'processor, so a figure may be half a MiB too low; the peer has two processes of this size ' +
-      'at once, the plugin and its IPAM',
-  })
-
-const rssMib = ({ add, del }: Samples): readonly number[] =>
-  [...add, ...del].map(timing => timing.rssMib)
