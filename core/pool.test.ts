@@ -1,0 +1,167 @@
+// How many addresses a pool has in each state of their life, how many it wants, and what is missing
+// or too many.
+
+import { expect, test } from 'vitest'
+import { defaultPool, poolName } from './names.ts'
+import { countPool, deficitOf, inFlight, surplusOf, wantedAddresses } from './pool.ts'
+import {
+  type ConfigChange,
+  countsText,
+  filledNode,
+  nicOf,
+  readyNode,
+  type TestNode,
+} from './testing.ts'
+
+const check = (node: TestNode, want: string) => expect(countsText(node)).toBe(want)
+
+const numbers = (node: TestNode): string => {
+  const at = { family: 4, now: node.now } as const
+  const counts = countPool(node.state, defaultPool, at)
+  return [
+    `wanted ${wantedAddresses(node.state, defaultPool, counts)}`,
+    `deficit ${deficitOf(node.state, defaultPool, at)}`,
+    `surplus ${surplusOf(node.state, defaultPool, at)}`,
+  ].join(', ')
+}
+
+test('the life of an address: settling, warm, assigned, cooling, warm', () => {
+  const node = readyNode({ pool: { minimum: 1 } })
+  check(node, 'none')
+  node.work()
+  check(node, '1 settling, changing in 1000 ms')
+  node.pass(1_000)
+  check(node, '1 warm')
+  node.add('a')
+  node.work()
+  check(node, '1 assigned')
+  node.del('a')
+  node.work()
+  check(node, '1 cooling, changing in 30000 ms')
+  node.pass(29_999)
+  check(node, '1 cooling, changing in 1 ms')
+  node.pass(1)
+  check(node, '1 warm')
+})
+
+test('a rest lasts until the link is gone, however long that takes', () => {
+  const node = filledNode({ pool: { minimum: 1 } })
+  node.kernel.deletesAtOnce = false
+  node.add('a')
+  node.work()
+  const [link] = node.kernel.links.keys()
+  node.del('a')
+  node.turn()
+  node.now = (node.now + 3_600_000) as typeof node.now
+  check(node, '1 cooling')
+  node.apply({ kind: 'linkDeleted', ifindex: link ?? 0 })
+  check(node, '1 warm')
+})
+
+test('addresses of blocks on their way back are releasing', () => {
+  const node = filledNode({ pool: { warmTarget: 3 } })
+  node.configure({ pool: { warmTarget: 1 } })
+  node.now = (node.now + 300_000) as typeof node.now
+  expect(node.turn()).toContain('return 10.0.17.2/32 10.0.17.1/32 of eni-1')
+  check(node, '1 warm, 2 releasing')
+})
+
+test('addresses on a NIC that arrives settle, on one that leaves they are releasing', () => {
+  const node = filledNode({ pool: { warmTarget: 6 } })
+  check(node, '6 warm')
+  node.kernel.hidden.add(nicOf(node, 'eni-2').id)
+  node.pass(15_000)
+  check(node, '5 warm, 1 settling')
+  node.configure({ pool: { warmTarget: 5 }, appearWithinMs: 0 })
+  expect(node.turn()).toEqual(['detach eni-2'])
+  check(node, '5 warm, 1 releasing')
+})
+
+test('addresses of a block that somebody returned under pods are lost', () => {
+  const node = filledNode({ pool: { minimum: 2 } })
+  node.add('a')
+  node.work()
+  const nic = nicOf(node, 'eni-1')
+  const seen = node.cloud.nics.get(nic.id)!
+  const [, ...others] = seen.blocks
+  node.cloud.nics.set(nic.id, { ...seen, blocks: others })
+  node.configure({ pool: { minimum: 1 } })
+  node.pass(70_000)
+  check(node, '1 warm, 1 assigned')
+  expect(nicOf(node, 'eni-1').blocks.size).toBe(2)
+})
+
+test('of a long IPv6 prefix no more addresses count than are given out', () => {
+  const node = readyNode({ families: [6], pool: { minimum: 1 } })
+  node.work()
+  expect(countsText(node, 6)).toBe('1 settling, changing in 1000 ms')
+  const [block] = nicOf(node, 'eni-1').blocks.values()
+  expect(block?.cidr).toBe('2001:db8:0:1::100/128')
+})
+
+test.each<[string, ConfigChange['pool'], number, string]>([
+  ['nothing set', {}, 0, 'wanted 0, deficit 0, surplus 0'],
+  ['warm target', { warmTarget: 3 }, 0, 'wanted 3, deficit 3, surplus -3'],
+  ['warm target and pods', { warmTarget: 3 }, 2, 'wanted 5, deficit 5, surplus -5'],
+  ['pods alone', { warmTarget: 0 }, 2, 'wanted 2, deficit 2, surplus -2'],
+  ['the minimum is more', { warmTarget: 1, minimum: 4 }, 2, 'wanted 4, deficit 4, surplus -4'],
+  ['the minimum is less', { warmTarget: 3, minimum: 4 }, 2, 'wanted 5, deficit 5, surplus -5'],
+  ['the maximum is less', { warmTarget: 3, maximum: 4 }, 2, 'wanted 4, deficit 4, surplus -4'],
+  [
+    'the maximum is below the minimum',
+    { minimum: 4, maximum: 2 },
+    0,
+    'wanted 2, deficit 2, surplus -2',
+  ],
+  // 0 is a number like others, not "unset".
+  ['a maximum of 0', { warmTarget: 3, maximum: 0 }, 2, 'wanted 0, deficit 0, surplus 0'],
+  ['no maximum', { warmTarget: 3, maximum: undefined }, 0, 'wanted 3, deficit 3, surplus -3'],
+])('an empty pool with %s', (_, pool, pods, want) => {
+  const node = readyNode({ pool: pool ?? {} })
+  for (let i = 0; i < pods; i++) node.add(`p${i}`)
+  expect(numbers(node)).toBe(want)
+})
+
+test('addresses on their way are not asked for twice', () => {
+  const node = readyNode({ pool: { warmTarget: 3 } })
+  node.turn()
+  expect(inFlight(node.state, defaultPool, 4)).toBe(3)
+  expect(inFlight(node.state, defaultPool, 6)).toBe(0)
+  expect(numbers(node)).toBe('wanted 3, deficit 0, surplus -3')
+  node.add('a')
+  expect(numbers(node)).toBe('wanted 4, deficit 1, surplus -4')
+})
+
+test('cooling addresses never count as warm, but they fill the minimum', () => {
+  const node = filledNode({ pool: { warmTarget: 1, minimum: 3 } })
+  node.add('a')
+  node.add('b')
+  node.work()
+  node.del('a')
+  node.del('b')
+  node.work()
+  check(node, '1 warm, 2 cooling, changing in 30000 ms')
+  expect(numbers(node)).toBe('wanted 3, deficit 0, surplus 0')
+  node.configure({ pool: { warmTarget: 2, minimum: 3 } })
+  expect(numbers(node)).toBe('wanted 3, deficit 1, surplus 0')
+  node.configure({ pool: { warmTarget: 0, minimum: 4 } })
+  expect(numbers(node)).toBe('wanted 4, deficit 1, surplus -1')
+})
+
+test('what is assigned is always wanted, also above the maximum', () => {
+  const node = filledNode({ pool: { warmTarget: 3 } })
+  node.add('a')
+  node.add('b')
+  node.work()
+  node.configure({ pool: { warmTarget: 3, maximum: 1 } })
+  expect(numbers(node)).toBe('wanted 2, deficit 0, surplus 3')
+})
+
+test('a pool that is not configured wants nothing but what it has', () => {
+  const node = filledNode({ pool: { warmTarget: 1 } })
+  node.add('a', { pool: 'other' })
+  const at = { family: 4, now: node.now } as const
+  const other = poolName('other')
+  expect(deficitOf(node.state, other, at)).toBe(0)
+  expect(surplusOf(node.state, other, at)).toBe(0)
+})
