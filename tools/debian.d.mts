@@ -1,6 +1,6 @@
 // Types of debian.mjs for the TypeScript that calls it.
 
-/** What the programs are for: making packets flow, compiling C, running pods, being compared with. */
+/** What the programs are for: packets, compiling C, running pods, being compared with. */
 export type GroupName = 'network' | 'compile' | 'runtime' | 'peer'
 
 /** Installs what is missing as root; otherwise names it in one sentence and exits with 1. */

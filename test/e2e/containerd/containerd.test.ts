@@ -1,5 +1,5 @@
-// Proves the laboratory with Debian's own plugins: when a test of ours fails, this one tells whether
-// the plugin or the surroundings are to blame.
+// Proves the laboratory with Debian's own plugins: when a test of ours fails, this one tells
+// whether the plugin or the surroundings are to blame.
 
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -91,8 +91,8 @@ oom_score = 0
   path = "${dir}/opt"
 `
 
-// nsenter and not \`ip netns exec\`: the latter also makes a mount namespace, in which the mounts of
-// the pods would be hidden. nsenter replaces itself, so the child's pid is containerd's.
+// nsenter and not `ip netns exec`: the latter also makes a mount namespace, in which the mounts
+// of the pods would be hidden. nsenter replaces itself, so the child's pid is containerd's.
 const spawnIn = async ({ netns, dir }: ContainerdOptions): Promise<ChildProcess> => {
   const log = await open(logIn(dir), 'a')
   try {

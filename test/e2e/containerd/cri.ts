@@ -16,7 +16,7 @@ type Executed = {
   readonly stderr: string
 }
 
-/** The calls of the interface that the tests need; a rejected promise carries the runtime's words. */
+/** The calls that the tests need; a rejected promise carries the runtime's words. */
 export type Cri = {
   /** True when the runtime reports NetworkReady. */
   readonly isNetworkReady: () => Promise<boolean>
