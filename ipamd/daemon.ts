@@ -51,6 +51,8 @@ export type Daemon = {
 }
 
 const pendingEveryMs = 60_000
+/** Long enough for an executable that found no socket to have left its DEL. */
+const pendingAgainMs = 1_000
 const readyLookMs = 20
 const drainMs = 2_000
 
@@ -140,6 +142,8 @@ const openDoors = async (running: Running) => {
     now: clock.now,
     metrics,
   })
+  // DELs that came after the replay and before the socket have been left in files, too.
+  const replayingAgain = setTimeout(() => void replay().catch(options.onFatal), pendingAgainMs)
   const replaying = setInterval(() => void replay().catch(options.onFatal), pendingEveryMs)
   const readying = setInterval(() => {
     if (!isReady(loop.state(), clock.now())) return
@@ -156,6 +160,7 @@ const openDoors = async (running: Running) => {
   return {
     port: stateServer.port,
     stop: async () => {
+      clearTimeout(replayingAgain)
       clearInterval(replaying)
       clearInterval(readying)
       unwatch()
