@@ -53,6 +53,8 @@ export type Daemon = {
 const pendingEveryMs = 60_000
 /** Long enough for an executable that found no socket to have left its DEL. */
 const pendingAgainMs = 1_000
+/** A file that is being written is read when it has been left alone for this long. */
+const configQuietMs = 200
 const readyLookMs = 20
 const drainMs = 2_000
 
@@ -212,9 +214,18 @@ const watchConfig = (
       log.error('configuration ignored', { problem: error.message })
     }
   }
+  // Whoever writes into the file empties it first, and an empty file means every default.
+  let quiet: NodeJS.Timeout | undefined
+  const readWhenQuiet = (): void => {
+    clearTimeout(quiet)
+    quiet = setTimeout(read, configQuietMs)
+  }
   // The directory, because editors and ConfigMaps replace the file rather than write into it.
   const watcher = watch(dirname(configFile), (_, name) => {
-    if (name === null || name === basename(configFile) || name === '..data') read()
+    if (name === null || name === basename(configFile) || name === '..data') readWhenQuiet()
   })
-  return () => watcher.close()
+  return () => {
+    clearTimeout(quiet)
+    watcher.close()
+  }
 }
