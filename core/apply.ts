@@ -11,7 +11,7 @@ import { nicAction } from './nics.ts'
 import { applyResult, restartSurplus } from './outcomes.ts'
 import { surplusOf } from './pool.ts'
 import type { HostReport } from './ports.ts'
-import { noteProblem } from './problems.ts'
+import { clearProblem, noteProblem } from './problems.ts'
 import type { Nic, Sandbox, State, Surplus, Use } from './state.ts'
 
 export const apply = (state: State, event: Event): State =>
@@ -168,6 +168,7 @@ const applyHostReport = (state: State, report: HostReport, at: Millis): State =>
   let next: State = { ...state, host }
   for (const nic of state.nics.values()) {
     const moved = withDevice(nic, report, at)
+    if (isNewlyReady(nic, moved)) next = clearProblem(next, `attachNic ${nic.id}`)
     if (moved !== nic) next = withNic(next, moved)
     // Its tables and rules are still to be made: look again at once.
     if (moved.phase.kind === 'wiring' && nic.phase.kind !== 'wiring') next = wantReconcile(next, at)
@@ -175,6 +176,9 @@ const applyHostReport = (state: State, report: HostReport, at: Millis): State =>
   next = quarantineStrays(markGone(next, report), report, at)
   return releaseLinks(next, link => !report.podLinks.has(link))
 }
+
+const isNewlyReady = (before: Nic, now: Nic): boolean =>
+  before.phase.kind !== 'ready' && now.phase.kind === 'ready'
 
 const withDevice = (nic: Nic, report: HostReport, at: Millis): Nic => {
   const device = report.devices.find(each => each.mac === nic.mac)

@@ -25,7 +25,9 @@ export const chooseAddresses = (state: State, pool: PoolName, now: Millis): Choi
   }
   if (best === undefined) return undefined
   const { nic } = best
-  const addresses = families.map(family => chooseOn(nic, family, now))
+  const isHeld = (ip: Ip): boolean => isHeldElsewhere(state, nic, ip)
+  const addresses = families.map(family => chooseOn(nic, { family, now, isHeld }))
+  if (addresses.includes(undefined)) return undefined
   return { nic, addresses: addresses.filter(address => address !== undefined) }
 }
 
@@ -42,7 +44,24 @@ type Candidate = {
   readonly restedSince: number
 }
 
-const chooseOn = (nic: Nic, family: Family, now: Millis): Candidate | undefined => {
+// Clouds lend first what was returned last: an address that somebody took from another NIC by hand
+// may come back on this one while its old pod still lives.
+const isHeldElsewhere = (state: State, nic: Nic, ip: Ip): boolean => {
+  for (const other of state.nics.values()) {
+    const use = other === nic ? undefined : other.uses.get(ip)
+    if (use === undefined) continue
+    if (use.kind === 'assigned' || use.link !== undefined) return true
+  }
+  return false
+}
+
+type Filter = {
+  readonly family: Family
+  readonly now: Millis
+  readonly isHeld: (ip: Ip) => boolean
+}
+
+const chooseOn = (nic: Nic, { family, now, isHeld }: Filter): Candidate | undefined => {
   const taken = takenPerBlock(nic)
   let best: Candidate | undefined
   for (const block of nic.blocks.values()) {
@@ -52,7 +71,8 @@ const chooseOn = (nic: Nic, family: Family, now: Millis): Candidate | undefined 
       const use = nic.uses.get(ip)
       if (use?.kind === 'assigned' || (use?.kind === 'cooling' && isCooling(use, now))) continue
       const candidate = { ip, block: block.cidr, taken: used, restedSince: use?.until ?? -1 }
-      if (best === undefined || isBetter(candidate, best)) best = candidate
+      const isBest = best === undefined || isBetter(candidate, best)
+      if (isBest && !isHeld(ip)) best = candidate
     }
   }
   return best

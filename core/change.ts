@@ -31,8 +31,17 @@ export const changeNic = (state: State, id: NicId, change: (nic: Nic) => Nic): S
 export const dropNic = (state: State, id: NicId, at: Millis): State => ({
   ...state,
   nics: without(state.nics, id),
+  problems: aboutOthers(state, id),
   tombstones: new Map(state.tombstones).set(id, at),
 })
+
+// What went wrong with a NIC that is gone is over, except that it never appeared: that is news.
+const aboutOthers = (state: State, id: NicId): State['problems'] =>
+  new Map(
+    [...state.problems].filter(
+      ([subject]) => !subject.endsWith(` ${id}`) || subject.startsWith('device '),
+    ),
+  )
 
 /** Removes blocks and what is remembered of their addresses. */
 export const dropBlocks = (nic: Nic, gone: readonly Cidr[]): Nic => {

@@ -175,7 +175,7 @@ const nicRecord = (nic: Nic): NicRecord => ({
   addresses: nic.primaryAddresses,
   gateways: nic.gateways,
   place: placeOf(nic),
-  deviceIndex: 'deviceIndex' in nic.phase ? nic.phase.deviceIndex : null,
+  deviceIndex: ('deviceIndex' in nic.phase ? nic.phase.deviceIndex : undefined) ?? null,
   blocks: [...nic.blocks.values()].map(({ cidr, lentAt, phase }): NicRecord['blocks'][number] => [
     cidr satisfies Cidr,
     lentAt,

@@ -139,7 +139,13 @@ const parse4 = (text: string): bigint | undefined => {
 const parse6 = (text: string): bigint | undefined => {
   const halves = text.split('::')
   if (halves.length > 2) return undefined
-  const groups = halves.map(half => (half === '' ? [] : half.split(':')).flatMap(expandTail))
+  const last = text.slice(text.lastIndexOf(':') + 1)
+  // An embedded dotted quad (RFC 4291 section 2.2) stands for the last two groups, nowhere else.
+  const groups = halves.map((half, i) => {
+    const parts = half === '' ? [] : half.split(':')
+    const hasTail = i === halves.length - 1 && last.includes('.') && parts.at(-1) === last
+    return hasTail ? [...parts.slice(0, -1), ...expandQuad(last)] : parts
+  })
   const given = groups.flat()
   const zeros = 8 - given.length
   if (halves.length === 2 ? zeros < 1 : zeros !== 0) return undefined
@@ -152,9 +158,7 @@ const parse6 = (text: string): bigint | undefined => {
   return all.reduce((value, group) => (value << 16n) | BigInt(`0x${group}`), 0n)
 }
 
-// An embedded dotted quad (RFC 4291 section 2.2) stands for the last two groups.
-const expandTail = (group: string): string[] => {
-  if (!group.includes('.')) return [group]
+const expandQuad = (group: string): string[] => {
   const value = parse4(group)
   if (value === undefined) return ['invalid']
   return [(value >> 16n).toString(16), (value & 0xffffn).toString(16)]

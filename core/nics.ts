@@ -4,6 +4,7 @@ import type { CloudAction } from './action.ts'
 import { changeNic, without, withNic } from './change.ts'
 import { after, defaultPool, type Millis, millis, type NicId, type PoolName } from './names.ts'
 import type { CloudNic } from './ports.ts'
+import { noteProblem } from './problems.ts'
 import type { Block, Nic, NicPhase, State } from './state.ts'
 
 /** What is remembered when a call about a NIC is sent, before it is known to have worked. */
@@ -24,15 +25,18 @@ export const nicAction = (state: State, action: CloudAction, at: Millis): State 
       )
     }
     case 'detachNic':
-      return changeNic(state, action.nic, nic =>
+      return changeNic(noteAbsentDevice(state, action.nic, at), action.nic, nic =>
         nic.phase.kind === 'leaving'
           ? nic
-          : { ...nic, phase: { kind: 'leaving', isDetached: false, since: at } },
+          : {
+              ...nic,
+              phase: { kind: 'leaving', isDetached: false, deviceIndex: placeOf(nic), since: at },
+            },
       )
     case 'deleteNic':
       return changeNic(state, action.nic, nic => ({
         ...nic,
-        phase: { kind: 'leaving', isDetached: true, since: at },
+        phase: { kind: 'leaving', isDetached: true, deviceIndex: undefined, since: at },
       }))
     case 'returnBlocks': {
       const returning = new Set(action.blocks)
@@ -106,8 +110,25 @@ const phaseOf = (seen: CloudNic, at: Millis): NicPhase => {
     case 'attached':
       return { kind: 'attaching', since: at, deviceIndex: seen.attachment.deviceIndex }
     case 'detaching':
-      return { kind: 'leaving', isDetached: false, since: at }
+      return {
+        kind: 'leaving',
+        isDetached: false,
+        deviceIndex: seen.attachment.deviceIndex,
+        since: at,
+      }
   }
+}
+
+const placeOf = ({ phase }: Nic): number | undefined =>
+  'deviceIndex' in phase ? phase.deviceIndex : undefined
+
+const noteAbsentDevice = (state: State, id: NicId, at: Millis): State => {
+  if (state.nics.get(id)?.phase.kind !== 'attaching') return state
+  const seconds = state.config.appearWithinMs / 1000
+  const text =
+    `${id} was attached but its device did not appear within ${seconds} s; it is detached and ` +
+    'deleted and another NIC is tried, look at the kernel log of the instance if it happens again'
+  return noteProblem(state, `device ${id}`, { text, kind: 'host', at })
 }
 
 const freeSlot = (state: State): number => {

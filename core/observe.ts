@@ -84,7 +84,7 @@ const mergeUnattached = (nic: Nic, seen: CloudNic, at: Millis): Nic => {
         : base
     case 'leaving':
       return attachment.kind === 'none'
-        ? { ...base, phase: { ...nic.phase, isDetached: true } }
+        ? { ...base, phase: { ...nic.phase, isDetached: true, deviceIndex: undefined } }
         : base
     case 'lost':
       // It came back, with the same addresses: pods that still use it are whole again.

@@ -101,7 +101,7 @@ const applyDetached = (state: State, action: CloudAction, { at }: Context): Stat
     : changeNic(state, action.nic, nic => ({
         ...nic,
         attempts: 0,
-        phase: { kind: 'leaving', isDetached: true, since: at },
+        phase: { kind: 'leaving', isDetached: true, deviceIndex: undefined, since: at },
       }))
 
 const applyLent = (
@@ -246,7 +246,12 @@ const applyNicFailed = (state: State, id: NicId, failed: Failed): State => {
   const isFull = action.kind === 'attachNic' && failure.kind === 'limit'
   if (!isFull) return wantObservation(delayed, after(context.at, 1))
   // No place on the instance: a NIC that was never attached goes again.
-  const leaving = { kind: 'leaving', isDetached: true, since: context.at } as const
+  const leaving = {
+    kind: 'leaving',
+    isDetached: true,
+    deviceIndex: undefined,
+    since: context.at,
+  } as const
   return limitNics(
     changeNic(delayed, id, nic =>
       nic.phase.kind === 'attaching' ? { ...nic, phase: leaving } : nic,

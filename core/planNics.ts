@@ -4,6 +4,7 @@
 import { act, isAffordable, isDue, nextOperation, type Draft } from './draft.ts'
 import { after } from './names.ts'
 import { isBusy } from './nics.ts'
+import { isCooling } from './pool.ts'
 import type { Nic, State } from './state.ts'
 
 export const planNics = (draft: Draft): void => {
@@ -22,7 +23,7 @@ const planNic = (draft: Draft, nic: Nic): void => {
     case 'attaching': {
       if (!nic.isProtected) return attach(draft, nic, nic.phase.deviceIndex)
       const givenUpAt = after(nic.phase.since, draft.state.config.appearWithinMs)
-      if (isDue(draft, givenUpAt) && !hasPods(nic)) detach(draft, nic)
+      if (isDue(draft, givenUpAt) && !isInUse(draft, nic)) detach(draft, nic)
       return
     }
     case 'wiring':
@@ -61,7 +62,9 @@ const remove = (draft: Draft, nic: Nic): void => {
   act(draft, { kind: 'deleteNic', id: nextOperation(draft), priority: 'returning', nic: nic.id })
 }
 
-const hasPods = (nic: Nic): boolean => [...nic.uses.values()].some(use => use.kind === 'assigned')
+// A cooling address would be forgotten with its NIC.
+const isInUse = (draft: Draft, nic: Nic): boolean =>
+  [...nic.uses.values()].some(use => use.kind === 'assigned' || isCooling(use, draft.now))
 
 const freeDeviceIndex = (state: State): number => {
   const used = new Set(

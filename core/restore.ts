@@ -117,7 +117,12 @@ const readPhase = ({ place, deviceIndex }: NicRecord, at: Millis): NicPhase => {
       return { kind: 'attaching', since: at, deviceIndex: deviceIndex ?? 0 }
     case 'leaving':
     case 'detached':
-      return { kind: 'leaving', isDetached: place === 'detached', since: at }
+      return {
+        kind: 'leaving',
+        isDetached: place === 'detached',
+        deviceIndex: deviceIndex ?? undefined,
+        since: at,
+      }
     case 'lost':
       return { kind: 'lost', since: at }
   }

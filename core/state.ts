@@ -124,7 +124,13 @@ export type NicPhase =
   | { readonly kind: 'wiring'; readonly deviceIndex: number }
   | { readonly kind: 'ready'; readonly deviceIndex: number }
   /** On its way out: nothing is assigned from it; it is detached, then deleted. */
-  | { readonly kind: 'leaving'; readonly isDetached: boolean; readonly since: Millis }
+  | {
+      readonly kind: 'leaving'
+      readonly isDetached: boolean
+      /** The place on the instance it holds until it is detached, where that is known. */
+      readonly deviceIndex: number | undefined
+      readonly since: Millis
+    }
   /** The cloud no longer knows it although pods use it. Reported, never reused silently. */
   | { readonly kind: 'lost'; readonly since: Millis }
 

@@ -46,8 +46,11 @@ export type TestNode = {
   turn(): readonly string[]
   /** The open cloud calls, oldest first. */
   open(): readonly CloudAction[]
-  /** Ends a call, by default as the cloud would; by default the oldest. */
-  answer(result?: (action: CloudAction) => CloudResult, action?: CloudAction): void
+  /** Ends a call, by default as the cloud would; by default the oldest, or the oldest of a kind. */
+  answer(
+    result?: (action: CloudAction) => CloudResult,
+    call?: CloudAction | CloudAction['kind'],
+  ): void
   /** Turns and answers until nothing is left to do now. */
   work(): readonly string[]
   /** Lets time pass, and works whenever the plan asks for it. */
@@ -135,7 +138,8 @@ export const nodeFrom = (state: State, cloud: TestCloud): TestNode => {
       return actions.map(actionText)
     },
     open: () => [...node.state.operations.values()].map(({ action }) => action),
-    answer: (result = cloud.perform, action = node.open()[0]) => {
+    answer: (result = cloud.perform, call = node.open()[0]) => {
+      const action = typeof call === 'string' ? node.open().find(({ kind }) => kind === call) : call
       if (action === undefined) throw new Error('no call is open')
       node.apply({ kind: 'finished', id: action.id, jitter: 0, result: result(action) })
     },
