@@ -36,6 +36,7 @@ export type IncidentKind =
   | 'lostDel'
   | 'reconfigured'
   | 'reboot'
+  | 'ledgerLost'
   | `crash:${string}`
 
 export type FaultKind = StrikeKind | SpellKind | IncidentKind

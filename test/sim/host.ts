@@ -8,7 +8,7 @@ import type { HostWiring, NicWiring, PodWiring } from '#core/wiring.ts'
 import type { Chance } from './chance.ts'
 import type { Scheduler } from './clock.ts'
 import type { Faults } from './faults.ts'
-import type { Kernel, PodLink } from './kernel.ts'
+import { elementKey, type Kernel, type PodLink } from './kernel.ts'
 import type { Notify } from './notices.ts'
 
 export type HostParts = {
@@ -29,7 +29,7 @@ export const createHost = (parts: HostParts): Host => {
   return {
     wirePod: pod => {
       parts.notify({ kind: 'wiring', pod })
-      const outcome = wirePod(parts, background, pod)
+      const outcome = wirePod(parts, pod)
       parts.notify({ kind: 'wired', pod, outcome })
       return outcome
     },
@@ -86,7 +86,7 @@ const failedWith = (code: string, failure: Omit<HostFailure, 'code'>): HostOutco
 })
 const done: HostOutcome = { kind: 'ok' }
 
-const wirePod = (parts: HostParts, background: Background, pod: PodWiring): HostOutcome => {
+const wirePod = (parts: HostParts, pod: PodWiring): HostOutcome => {
   const { kernel, faults } = parts
   if (!kernel.namespaces.has(pod.netns)) {
     const message = `cannot open ${pod.netns}: there is no such network namespace`
@@ -98,24 +98,21 @@ const wirePod = (parts: HostParts, background: Background, pod: PodWiring): Host
   if (faults.strikes('hostTemporary')) {
     return failedWith('ENOBUFS', { message: 'the kernel has no memory now', isTemporary: true })
   }
-  const taken = [...kernel.links.values()].find(link => isRival(link, pod))
-  if (taken !== undefined) {
-    background.remove(taken.ifindex)
-    return failedWith('EBUSY', { message: `${taken.name} is still there`, isTemporary: true })
+  const old = [...kernel.links.values()]
+  if (old.some(link => link.netns === pod.netns)) {
+    const message = `${pod.ifName} already exists in ${pod.netns}`
+    return failedWith('EEXIST', { message, isTemporary: false })
   }
-  if (kernel.devices.has(pod.hostIfindex)) {
-    return failedWith('EEXIST', { message: 'the ifindex is a NIC', isTemporary: false })
+  // The host end of an attachment that was never undone makes room.
+  const namesake = old.find(link => link.name === pod.hostName)
+  if (namesake !== undefined) kernel.removeLink(namesake.ifindex, 'daemon')
+  if (kernel.devices.has(pod.hostIfindex) || kernel.links.has(pod.hostIfindex)) {
+    const message = `the ifindex ${pod.hostIfindex} is taken`
+    return failedWith('EEXIST', { message, isTemporary: false })
   }
   connect(parts, pod)
   return done
 }
-
-const isRival = (
-  link: { readonly name: string; readonly ifindex: number; readonly netns: string },
-  pod: PodWiring,
-): boolean =>
-  (link.name === pod.hostName || link.ifindex === pod.hostIfindex || link.netns === pod.netns) &&
-  !(link.ifindex === pod.hostIfindex && link.name === pod.hostName)
 
 /** Makes what is missing; returns what that was. */
 const connect = (parts: HostParts, pod: PodWiring): readonly string[] => {
@@ -132,8 +129,7 @@ const connect = (parts: HostParts, pod: PodWiring): readonly string[] => {
       made.push(`route ${address}`)
     }
     between()
-    const element = kernel.elements.get(address)
-    if (element?.slot !== pod.slot || element.sandbox !== pod.sandbox) {
+    if (kernel.elements.get(elementKey(pod.hostIfindex, address))?.slot !== pod.slot) {
       kernel.addElement(pod, address)
       made.push(`element ${address}`)
     }
@@ -143,6 +139,7 @@ const connect = (parts: HostParts, pod: PodWiring): readonly string[] => {
 
 const unwirePod = (parts: HostParts, background: Background, pod: PodWiring): HostOutcome => {
   const { kernel, faults } = parts
+  background.remove(pod.hostIfindex)
   if (faults.strikes('hostTemporary')) {
     return failedWith('ENOBUFS', { message: 'the kernel has no memory now', isTemporary: true })
   }
@@ -150,9 +147,8 @@ const unwirePod = (parts: HostParts, background: Background, pod: PodWiring): Ho
     if (kernel.routes.get(address)?.ifindex === pod.hostIfindex) {
       kernel.removeRoute(address, 'daemon')
     }
-    kernel.removeElement(address, 'daemon')
+    kernel.removeElement(elementKey(pod.hostIfindex, address), 'daemon')
   }
-  background.remove(pod.hostIfindex)
   return done
 }
 
@@ -173,8 +169,11 @@ const reconcile = (parts: HostParts, background: Background, desired: HostWiring
   }
   const strays = strayLinks(kernel, desired)
   removeUndesired(kernel, desired, new Set(strays.map(link => link.ifindex)))
-  const repaired = desired.pods.flatMap(pod => repair(parts, background, pod))
-  const gone = desired.pods.filter(pod => !kernel.namespaces.has(pod.netns))
+  // A link that is gone is not made again: the pod's end went with it.
+  const isThere = (pod: PodWiring): boolean => kernel.links.has(pod.hostIfindex)
+  const repaired = desired.pods.filter(isThere).flatMap(pod => connect(parts, pod))
+  const missing = desired.pods.filter(pod => !isThere(pod))
+  const gone = missing.filter(pod => !kernel.namespaces.has(pod.netns))
   return {
     devices: [...kernel.devices.values()],
     wiredSlots: wiredSlots.map(nic => nic.slot),
@@ -200,26 +199,20 @@ const strayLinks = (kernel: Kernel, desired: HostWiring): PodLink[] => {
 const routedTo = (kernel: Kernel, ifindex: number): Ip[] =>
   [...kernel.routes].filter(([, route]) => route.ifindex === ifindex).map(([address]) => address)
 
-const repair = (parts: HostParts, background: Background, pod: PodWiring): readonly string[] => {
-  const { kernel } = parts
-  if (!kernel.namespaces.has(pod.netns) || background.isDoomed(pod.hostIfindex)) return []
-  if ([...kernel.links.values()].some(link => isRival(link, pod))) return []
-  return connect(parts, pod)
-}
-
 /** Routes and elements nobody wants go; those of links we do not know stay with their links. */
 const removeUndesired = (
   kernel: Kernel,
   desired: HostWiring,
   strays: ReadonlySet<number>,
 ): void => {
-  const wanted = new Set<Ip>(desired.pods.flatMap(pod => pod.ips))
-  const spared = new Set<Ip>([...strays].flatMap(ifindex => routedTo(kernel, ifindex)))
-  const isUndesired = (address: Ip): boolean => !wanted.has(address) && !spared.has(address)
-  for (const address of [...kernel.routes.keys()].filter(isUndesired)) {
+  const wanted = new Set(
+    desired.pods.flatMap(pod => pod.ips.map(address => elementKey(pod.hostIfindex, address))),
+  )
+  for (const [address, { ifindex }] of kernel.routes) {
+    if (strays.has(ifindex) || wanted.has(elementKey(ifindex, address))) continue
     kernel.removeRoute(address, 'daemon')
   }
-  for (const address of [...kernel.elements.keys()].filter(isUndesired)) {
-    kernel.removeElement(address, 'daemon')
+  for (const [key, { ifindex }] of kernel.elements) {
+    if (!strays.has(ifindex) && !wanted.has(key)) kernel.removeElement(key, 'daemon')
   }
 }

@@ -16,7 +16,15 @@ export type PodLink = {
 }
 
 export type Route = { readonly ifindex: number; readonly sandbox: SandboxKey }
-export type MapElement = { readonly slot: number; readonly sandbox: SandboxKey }
+export type MapElement = {
+  readonly ifindex: number
+  readonly address: Ip
+  readonly slot: number
+  readonly sandbox: SandboxKey
+}
+
+/** Elements are keyed by link and address, as the anti-spoofing map is. */
+export const elementKey = (ifindex: number, address: Ip): string => `${ifindex} ${address}`
 
 export type Kernel = {
   readonly devices: ReadonlyMap<number, Device>
@@ -24,7 +32,7 @@ export type Kernel = {
   /** Table 200: where each pod address leads. */
   readonly routes: ReadonlyMap<Ip, Route>
   /** The map from pod address to NIC slot, which also guards against spoofing. */
-  readonly elements: ReadonlyMap<Ip, MapElement>
+  readonly elements: ReadonlyMap<string, MapElement>
   /** NICs whose tables and rules are in place. */
   readonly slots: Map<number, NicWiring>
   readonly namespaces: ReadonlySet<string>
@@ -38,7 +46,7 @@ export type Kernel = {
   addElement(pod: PodWiring, address: Ip): void
   removeLink(ifindex: number, by: Actor): void
   removeRoute(address: Ip, by: Actor): void
-  removeElement(address: Ip, by: Actor): void
+  removeElement(key: string, by: Actor): void
   /** Somebody flushes the rules and tables of one NIC. */
   removeSlot(slot: number, by: Actor): void
   reboot(): void
@@ -50,7 +58,7 @@ export const createKernel = (notify: Notify): Kernel => {
   const devices = new Map<number, Device>()
   const links = new Map<number, PodLink>()
   const routes = new Map<Ip, Route>()
-  const elements = new Map<Ip, MapElement>()
+  const elements = new Map<string, MapElement>()
   const slots = new Map<number, NicWiring>()
   const namespaces = new Set<string>()
   let lastIfindex = 1
@@ -108,21 +116,30 @@ export const createKernel = (notify: Notify): Kernel => {
     addRoute: (pod, address) =>
       void routes.set(address, { ifindex: pod.hostIfindex, sandbox: pod.sandbox }),
     addElement: (pod, address) =>
-      void elements.set(address, { slot: pod.slot, sandbox: pod.sandbox }),
+      void elements.set(elementKey(pod.hostIfindex, address), {
+        ifindex: pod.hostIfindex,
+        address,
+        slot: pod.slot,
+        sandbox: pod.sandbox,
+      }),
     removeLink,
     removeRoute,
-    removeElement: (address, by) => {
-      const element = elements.get(address)
+    removeElement: (key, by) => {
+      const element = elements.get(key)
       if (element === undefined) return
-      elements.delete(address)
-      notify({ kind: 'removed', what: 'element', sandbox: element.sandbox, ips: [address], by })
+      elements.delete(key)
+      const { sandbox, address } = element
+      notify({ kind: 'removed', what: 'element', sandbox, ips: [address], by })
     },
     removeSlot: (slot, by) => {
       slots.delete(slot)
       notify({ kind: 'slotRemoved', slot, by })
     },
     reboot: () => {
-      for (const map of [links, routes, elements, slots]) map.clear()
+      links.clear()
+      routes.clear()
+      elements.clear()
+      slots.clear()
       namespaces.clear()
       notify({ kind: 'rebooted' })
     },

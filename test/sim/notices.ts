@@ -82,6 +82,8 @@ export type Notice =
   | { readonly kind: 'detached'; readonly nic: NicId; readonly by: Actor }
   | { readonly kind: 'nicCreated'; readonly nic: NicId; readonly token: Token | undefined }
   | { readonly kind: 'nicDeleted'; readonly nic: NicId; readonly by: Actor }
+  /** The daemon's memory is gone; pods that live now are strangers to it from here on. */
+  | { readonly kind: 'ledgerLost' }
   /** The machine started again: kernel state and everything in /run is gone. */
   | { readonly kind: 'rebooted' }
 

@@ -233,6 +233,7 @@ const createDay = (options: SimOptions) => {
       () => reconfigure(luck),
     )
     if (scenario.reboots > 0) scheduler.in(luck.between(60_000, 900_000), reboot)
+    if (scenario.ledgerLosses > 0) scheduler.in(luck.between(60_000, 900_000), loseLedger)
   }
   const reconfigure = (luck: Chance): void => {
     faults.count('reconfigured')
@@ -246,6 +247,15 @@ const createDay = (options: SimOptions) => {
     runtime.reboot()
     kernel.reboot()
     ledger.wipe()
+  }
+
+  /** The state directory is emptied under running pods. */
+  const loseLedger = (): void => {
+    if (isQuiet) return
+    faults.count('ledgerLost')
+    life?.kill('ledgerLost')
+    ledger.wipe()
+    notify({ kind: 'ledgerLost' })
   }
 
   return {

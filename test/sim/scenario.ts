@@ -41,6 +41,7 @@ export type Scenario = {
   readonly leftoverNics: number
   readonly firstBlocks: number
   readonly reboots: number
+  readonly ledgerLosses: number
   readonly staleMaxMs: number
 }
 
@@ -50,6 +51,7 @@ export const sampleScenario = (chance: Chance): Scenario => {
   const config = sampleConfig(chance.fork('config'), limits)
   const trouble = chance.fork('trouble')
   const load = sampleLoad(chance.fork('load'), limits)
+  const ledgerLosses = chance.fork('ledger').happens(0.1) ? 1 : 0
   return {
     limits,
     spaces,
@@ -68,11 +70,14 @@ export const sampleScenario = (chance: Chance): Scenario => {
     phases: samplePhases(trouble),
     crashMs: trouble.happens(0.5) ? trouble.scaled(20_000, 900_000) : Infinity,
     humanMs: trouble.happens(0.15) ? trouble.scaled(300_000, 2_000_000) : Infinity,
-    meddlingMs: trouble.happens(0.3) ? trouble.scaled(10_000, 600_000) : Infinity,
+    // A stranger's route that somebody removed could never be known again.
+    meddlingMs:
+      trouble.happens(0.3) && ledgerLosses === 0 ? trouble.scaled(10_000, 600_000) : Infinity,
     foreignNics: trouble.happens(0.2) && limits.nicsMax > 2 ? 1 : 0,
     leftoverNics: trouble.happens(0.15) && limits.nicsMax > 2 ? 1 : 0,
     firstBlocks: trouble.happens(0.3) ? trouble.between(1, 2) : 0,
     reboots: trouble.happens(0.1) ? 1 : 0,
+    ledgerLosses,
     staleMaxMs: Math.floor(config.consistencyMs * 0.95),
   }
 }

@@ -59,6 +59,8 @@ export type LivePod = {
   readonly since: Millis
   /** A human took its address or NIC away then. */
   robbedAt: Millis | undefined
+  /** The daemon has lost its memory of it; it can protect it but not mend it. */
+  isStray: boolean
 }
 
 export type LivePods = {
@@ -98,11 +100,13 @@ export const createLivePods = (
         if (answer.kind !== 'added' || !isHeard || pods.has(answer.sandbox.key)) return
         const { ips, slot } = answer.wiring
         const { key } = answer.sandbox
-        const nic = [...estate.nics.values()].find(each => each.mac === kernel.slots.get(slot)?.mac)
-        const isOwner = ips.every(address => estate.ownerOf(address) === nic)
+        const owner = ips[0] === undefined ? undefined : estate.ownerOf(ips[0])
+        const hardware = kernel.slots.get(slot)?.mac ?? owner?.mac
+        const nic = [...estate.nics.values()].find(each => each.mac === hardware)
+        const isOwner = nic !== undefined && nic === owner
         // Taken by a human before the daemon could see it.
         const robbedAt = isOwner && nic?.attachment.kind === 'attached' ? undefined : now()
-        pods.set(key, { key, ips, slot, nic: nic?.id, since: now(), robbedAt })
+        pods.set(key, { key, ips, slot, nic: nic?.id, since: now(), robbedAt, isStray: false })
         for (const address of ips) byIp.set(address, key)
       },
       podEnded: ({ key }) => drop(key),
@@ -111,6 +115,9 @@ export const createLivePods = (
       },
       detached: ({ nic, by }) => {
         if (by === 'human') rob(onNic(nic))
+      },
+      ledgerLost: () => {
+        for (const pod of pods.values()) pod.isStray = true
       },
       rebooted: () => {
         pods.clear()

@@ -14,11 +14,9 @@ export const oneHolder = (world: World, fail: Fail): Checker => {
       if (holder !== undefined && holder.key !== pod.sandbox) {
         fail(`${address} is wired to ${pod.sandbox} while ${holder.key} lives with it`)
       }
-      const owners = [world.kernel.routes.get(address), world.kernel.elements.get(address)]
-      for (const owner of owners) {
-        if (owner === undefined || owner.sandbox === pod.sandbox) continue
-        fail(`${address} is wired to ${pod.sandbox} while the kernel sends it to ${owner.sandbox}`)
-      }
+      const route = world.kernel.routes.get(address)
+      if (route === undefined || route.sandbox === pod.sandbox) continue
+      fail(`${address} is wired to ${pod.sandbox} while the kernel sends it to ${route.sandbox}`)
     }
   }
   const answered = (key: SandboxKey, ips: readonly Ip[]): void => {
@@ -100,6 +98,7 @@ export const cooling = (world: World, fail: Fail): Checker => {
         }
       },
       rebooted: () => released.clear(),
+      ledgerLost: () => released.clear(),
     },
   }
 }

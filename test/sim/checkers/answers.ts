@@ -89,7 +89,7 @@ export const reasons = (world: World, fail: Fail): Checker => {
       case 'Cooling':
         return isCooling()
       case 'PoolMaximum':
-        return maximum !== undefined && lentAddresses(world) >= maximum
+        return maximum !== undefined && lentAddresses(world) + stepOf(world) > maximum
       case 'UnknownPool':
         return call.request.pool !== defaultPool
       case 'Canceled':
@@ -132,6 +132,10 @@ export const reasons = (world: World, fail: Fail): Checker => {
     },
   }
 }
+
+/** Addresses by which the pool grows: a whole block that would exceed the maximum is not lent. */
+const stepOf = (world: World): number =>
+  world.estate.limits.prefixes && world.config().blockLength !== 32 ? 16 : 1
 
 /** A NIC of ours on its way: not attached, or attached without its device or tables. */
 const hasUnfinishedNic = (world: World): boolean =>

@@ -65,7 +65,7 @@ export const ownership = (world: World, fail: Fail): Checker => {
       const state = world.life()?.state()
       if (state === undefined) return
       for (const pod of world.live.pods.values()) {
-        if (!isRobbedNow(world, pod) || isReported(state, pod)) continue
+        if (pod.isStray || !isRobbedNow(world, pod) || isReported(state, pod)) continue
         fail(
           `${pod.key} lost ${pod.ips.join()} to a human at ${pod.robbedAt}, and no problem says so`,
         )
