@@ -1,7 +1,6 @@
 // The stage for bad days: one emulated VPC per test file, in which every case has a node, a daemon
 // and an access key of its own, so that a fault hits nobody else and cases can run side by side.
 
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import { nodeBinary } from '#emulator/fabric/node.ts'
 import { launchEmulator, type LaunchedEmulator } from '#emulator/launch.ts'
 import type { LatencyName } from '#emulator/model/latency.ts'
 import { createAdmin, type Admin } from './admin.ts'
+import { buildAll } from './build.ts'
 import { makeNode, type StageNode } from './node.ts'
 
 /** A node and what its daemon may not do. */
@@ -46,7 +46,7 @@ export type StageOptions<Name extends string> = {
 export const openStage = async <Name extends string>(
   options: StageOptions<Name>,
 ): Promise<Stage<Name>> => {
-  build()
+  buildAll()
   const { seed, latency = 'fast' } = options
   const roles: readonly (readonly [string, Role])[] = Object.entries(options.roles)
   const directory = await mkdtemp(join(tmpdir(), 'ew-bad-'))
@@ -86,15 +86,6 @@ export const openStage = async <Name extends string>(
       await emulator.close()
       await rm(directory, { recursive: true, force: true })
     },
-  }
-}
-
-const root = join(import.meta.dirname, '../../..')
-
-// Each does nothing when its product is newer than its sources.
-const build = (): void => {
-  for (const tool of ['native', 'shim', 'bundle']) {
-    execFileSync(nodeBinary(), [`tools/${tool}.mjs`], { cwd: root, stdio: 'ignore' })
   }
 }
 
