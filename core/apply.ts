@@ -8,6 +8,7 @@ import { without, withNic } from './change.ts'
 import { type Cidr, contains, type Ip } from './ip.ts'
 import { after, type Millis, type SandboxKey } from './names.ts'
 import { nicAction } from './nics.ts'
+import { firstIfindex } from './desired.ts'
 import { applyResult, restartSurplus } from './outcomes.ts'
 import { surplusOf } from './pool.ts'
 import type { HostReport } from './ports.ts'
@@ -165,7 +166,7 @@ const wantReconcile = (state: State, at: Millis): State => ({
 
 const applyHostReport = (state: State, report: HostReport, at: Millis): State => {
   const host = { ...state.host, wiredSlots: report.wiredSlots, devices: report.devices }
-  let next: State = { ...state, host }
+  let next: State = { ...state, host, serial: Math.max(state.serial, lastLink(report)) }
   for (const nic of state.nics.values()) {
     const moved = withDevice(nic, report, at)
     if (isNewlyReady(nic, moved)) next = clearProblem(next, `attachNic ${nic.id}`)
@@ -176,6 +177,10 @@ const applyHostReport = (state: State, report: HostReport, at: Millis): State =>
   next = quarantineStrays(markGone(next, report), report, at)
   return releaseLinks(next, link => !report.podLinks.has(link))
 }
+
+// Links that a forgotten ledger made still have their numbers.
+const lastLink = ({ podLinks }: HostReport): number =>
+  [...podLinks].reduce((last, link) => Math.max(last, link - firstIfindex), 0)
 
 const isNewlyReady = (before: Nic, now: Nic): boolean =>
   before.phase.kind !== 'ready' && now.phase.kind === 'ready'
@@ -258,6 +263,7 @@ const releaseLinks = (state: State, isGone: (link: number) => boolean): State =>
       if (use.kind !== 'cooling' || use.link === undefined || !isGone(use.link)) continue
       uses ??= new Map(nic.uses)
       uses.set(ip, { ...use, link: undefined })
+      if (use.isStray) next = clearProblem(next, `stray ${ip}`)
     }
     if (uses !== undefined) next = withNic(next, { ...nic, uses })
   }

@@ -25,7 +25,7 @@ export const chooseAddresses = (state: State, pool: PoolName, now: Millis): Choi
   }
   if (best === undefined) return undefined
   const { nic } = best
-  const isHeld = (ip: Ip): boolean => isHeldElsewhere(state, nic, ip)
+  const isHeld = (ip: Ip): boolean => isHeldElsewhere(state, nic, { ip, now })
   const addresses = families.map(family => chooseOn(nic, { family, now, isHeld }))
   if (addresses.includes(undefined)) return undefined
   return { nic, addresses: addresses.filter(address => address !== undefined) }
@@ -46,11 +46,14 @@ type Candidate = {
 
 // Clouds lend first what was returned last: an address that somebody took from another NIC by hand
 // may come back on this one while its old pod still lives.
-const isHeldElsewhere = (state: State, nic: Nic, ip: Ip): boolean => {
+const isHeldElsewhere = (
+  state: State,
+  nic: Nic,
+  { ip, now }: { readonly ip: Ip; readonly now: Millis },
+): boolean => {
   for (const other of state.nics.values()) {
     const use = other === nic ? undefined : other.uses.get(ip)
-    if (use === undefined) continue
-    if (use.kind === 'assigned' || use.link !== undefined) return true
+    if (use?.kind === 'assigned' || (use !== undefined && isCooling(use, now))) return true
   }
   return false
 }

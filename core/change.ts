@@ -43,11 +43,14 @@ const aboutOthers = (state: State, id: NicId): State['problems'] =>
     ),
   )
 
-/** Removes blocks and what is remembered of their addresses. */
+/** Removes blocks and what is remembered of their addresses, except that some still rest. */
 export const dropBlocks = (nic: Nic, gone: readonly Cidr[]): Nic => {
   const names = new Set(gone)
   const blocks = new Map([...nic.blocks].filter(([cidr]) => !names.has(cidr)))
-  const uses = new Map([...nic.uses].filter(([, use]) => !names.has(use.block)))
+  // Rest goes on: the same address may be lent again before it is over.
+  const uses = new Map(
+    [...nic.uses].filter(([, use]) => use.kind === 'cooling' || !names.has(use.block)),
+  )
   return { ...nic, blocks, uses }
 }
 

@@ -8,6 +8,9 @@ import type { HostWiring, NicWiring, PodWiring } from './wiring.ts'
 /** All host ends share it: each link has one neighbour, which knows it by a permanent entry. */
 const hostMac = mac('0a:58:a9:fe:01:01')
 
+/** Links of pods are numbered from here; the kernel numbers its own from 1 upwards. */
+export const firstIfindex = 0x1000_0000
+
 /** A pod keeps its wiring while the daemon knows it, also when its NIC or block is lost. */
 export const desiredHost = (state: State): HostWiring => ({
   nics: [...state.nics.values()].flatMap(nic => nicWiring(nic) ?? []),

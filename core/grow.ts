@@ -4,10 +4,10 @@
 import type { Priority } from './action.ts'
 import { healthOf } from './change.ts'
 import { act, isAffordable, isDue, nextOperation, type Draft } from './draft.ts'
-import { familyOf, type Family } from './ip.ts'
+import { bitsOf, familyOf, type Family } from './ip.ts'
 import { type PoolName, token } from './names.ts'
 import { isBusy } from './nics.ts'
-import { countWaiting, deficitOf, requestedSize } from './pool.ts'
+import { allowanceOf, countWaiting, deficitOf, requestedSize } from './pool.ts'
 import type { BlockRequest, NodeFacts } from './ports.ts'
 import type { Nic, State } from './state.ts'
 
@@ -28,12 +28,14 @@ type Growth = { readonly pool: PoolName; readonly family: Family; readonly node:
 const growPool = (draft: Draft, growth: Growth): void => {
   const { pool, family, node } = growth
   const missing = (): number => deficitOf(draft.state, pool, { family, now: draft.now })
+  const allowed = (): number => allowanceOf(draft.state, pool, { family, now: draft.now })
   const priority = priorityOf(draft.state, pool)
   for (const nic of [...draft.state.nics.values()].sort((a, b) => a.slot - b.slot)) {
     if (!(missing() > 0)) return
     if (nic.pool !== pool || !canLend(draft, nic)) continue
     const room = node.limits.blocksPerNicMax[family] - blockCount(nic, family)
-    const blocks = requestFor(draft, { family, missing: missing(), room, subnet: nic.subnet })
+    const need = { family, missing: missing(), allowed: allowed(), room, subnet: nic.subnet }
+    const blocks = requestFor(draft, need)
     if (blocks === undefined || !isAffordable(draft, 'lendBlocks', priority)) continue
     act(draft, { kind: 'lendBlocks', id: nextOperation(draft), priority, nic: nic.id, blocks })
   }
@@ -50,17 +52,19 @@ const roomLeft = (draft: Draft, { pool, family, node }: Growth): number => {
   for (const nic of state.nics.values()) {
     const isFull = healthOf(state, nic.subnet).exhaustedUntil > now
     if (nic.pool !== pool || !isHere(nic) || isFull) continue
-    const free = node.limits.blocksPerNicMax[family] - blockCount(nic, family) - coming(state, nic)
+    const free =
+      node.limits.blocksPerNicMax[family] - blockCount(nic, family) - coming(state, nic, family)
     const length = blockLength(draft, { family, subnet: nic.subnet })
     room += requestedSize({ family, length, count: Math.max(0, free) })
   }
   return room
 }
 
-const coming = (state: State, nic: Nic): number => {
+const coming = (state: State, nic: Nic, family: Family): number => {
   let blocks = 0
   for (const { action } of state.operations.values()) {
-    if (action.kind === 'lendBlocks' && action.nic === nic.id) blocks += action.blocks.count
+    if (action.kind !== 'lendBlocks' || action.nic !== nic.id) continue
+    if (action.blocks.family === family) blocks += action.blocks.count
   }
   return blocks
 }
@@ -82,6 +86,8 @@ const blockCount = (nic: Nic, family: Family): number =>
 type Need = {
   readonly family: Family
   readonly missing: number
+  /** Addresses the pool may still take before it holds its maximum. */
+  readonly allowed: number
   readonly room: number
   readonly subnet: Nic['subnet']
 }
@@ -90,11 +96,14 @@ type Need = {
 const requestFor = (draft: Draft, need: Need): BlockRequest | undefined => {
   const health = healthOf(draft.state, need.subnet)
   if (!(need.room > 0) || !isDue(draft, health.exhaustedUntil)) return undefined
-  const length = blockLength(draft, need)
-  const size = requestedSize({ family: need.family, length, count: 1 })
-  // A block that would lift the pool over its maximum is too large; the deficit is clamped to it.
-  const count = Math.min(need.room, Math.ceil(need.missing / size))
-  return { family: need.family, length, count }
+  const { family } = need
+  const wanted = blockLength(draft, need)
+  const sizeOf = (length: number): number => requestedSize({ family, length, count: 1 })
+  // A prefix that would lift the pool over its maximum is too large; single addresses fit.
+  const length = sizeOf(wanted) <= need.allowed ? wanted : bitsOf(family)
+  const size = sizeOf(length)
+  const count = Math.min(need.room, Math.ceil(need.missing / size), Math.floor(need.allowed / size))
+  return count > 0 ? { family, length, count } : undefined
 }
 
 const blockLength = (draft: Draft, need: Pick<Need, 'family' | 'subnet'>): number => {
@@ -113,9 +122,10 @@ const addNic = (draft: Draft, growth: Growth, priority: Priority): boolean => {
   if (!isDue(draft, state.cloud.nicsLimitedUntil)) return false
   if (!isAffordable(draft, 'createNic', priority)) return false
   const missing = deficitOf(state, pool, { family, now: draft.now })
+  const allowed = allowanceOf(state, pool, { family, now: draft.now })
   const room = node.limits.blocksPerNicMax[family]
   for (const subnet of subnetsByRoom(state, node)) {
-    const blocks = requestFor(draft, { family, missing, room, subnet })
+    const blocks = requestFor(draft, { family, missing, allowed, room, subnet })
     if (blocks === undefined) continue
     const request = {
       token: token(`ew-${state.epoch}-${state.serial + 1}`),

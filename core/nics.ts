@@ -45,7 +45,7 @@ export const nicAction = (state: State, action: CloudAction, at: Millis): State 
         blocks: new Map(
           [...nic.blocks].map(([cidr, block]) => [
             cidr,
-            returning.has(cidr) ? { ...block, phase: { kind: 'returning' } } : block,
+            returning.has(cidr) ? startReturning(block) : block,
           ]),
         ),
       }))
@@ -56,6 +56,11 @@ export const nicAction = (state: State, action: CloudAction, at: Millis): State 
       return state
   }
 }
+
+const startReturning = (block: Block): Block =>
+  block.phase.kind === 'returning'
+    ? block
+    : { ...block, phase: { kind: 'returning', isDoubtful: false } }
 
 /** Takes a NIC the cloud told us of into the state; ends the intent it came from. */
 export const adoptNic = (state: State, seen: CloudNic, at: Millis): State => {

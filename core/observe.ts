@@ -7,8 +7,9 @@ import type { Cidr } from './ip.ts'
 import { after, type Millis, millis, type NicId } from './names.ts'
 import { adoptNic, newBlock } from './nics.ts'
 import type { CloudNic, CloudObservation } from './ports.ts'
-import { noteProblem } from './problems.ts'
-import type { Block, Nic, State } from './state.ts'
+import { isCooling } from './pool.ts'
+import { clearProblem, noteProblem } from './problems.ts'
+import type { Block, Nic, State, Use } from './state.ts'
 
 type Context = { readonly at: Millis; readonly startedAt: Millis }
 
@@ -47,7 +48,11 @@ const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
     // A tombstone that is still kept outweighs this description.
     return state.tombstones.has(seen.id) ? state : adoptNic(state, seen, context.at)
   }
-  if (!isAttachedHere(known)) return withNic(state, mergeUnattached(known, seen, context.at))
+  if (!isAttachedHere(known)) {
+    const merged = mergeUnattached(known, seen, context.at)
+    const next = withNic(state, merged)
+    return merged.phase.kind === 'lost' ? next : clearProblem(next, `nic ${known.id}`)
+  }
   if (seen.attachment.kind === 'none' || seen.attachment.kind === 'detaching') {
     return mergeMissingNic(state, known, context)
   }
@@ -129,7 +134,20 @@ const mergeBlocks = (
     const isNew = !blocks.has(cidr) && !gone.includes(cidr) && !state.tombstones.has(cidr)
     if (isNew) blocks.set(cidr, newBlock(state, cidr, context.at))
   }
-  return withNic(next, dropBlocks({ ...merge.nic, blocks }, gone))
+  for (const cidr of [...gone, ...[...blocks].flatMap(foundBlock)]) {
+    next = clearProblem(next, `block ${cidr}`)
+  }
+  return withNic(next, forgetRested(dropBlocks({ ...merge.nic, blocks }, gone), context.at))
+}
+
+const foundBlock = ([cidr, { phase }]: readonly [Cidr, Block]): readonly Cidr[] =>
+  phase.kind === 'lost' ? [] : [cidr]
+
+// Addresses of blocks that are gone are remembered while they rest, no longer.
+const forgetRested = (nic: Nic, at: Millis): Nic => {
+  const isOver = (use: Use): boolean => use.kind === 'cooling' && !isCooling(use, at)
+  const kept = [...nic.uses].filter(([, use]) => nic.blocks.has(use.block) || !isOver(use))
+  return kept.length === nic.uses.size ? nic : { ...nic, uses: new Map(kept) }
 }
 
 const presentBlock = (block: Block, context: Context): Block => {

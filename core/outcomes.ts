@@ -19,7 +19,7 @@ import { adoptNic, newBlock } from './nics.ts'
 import { applyObservation } from './observe.ts'
 import type { Failure } from './ports.ts'
 import { clearProblem, describeFailure, noteProblem } from './problems.ts'
-import type { Nic, State } from './state.ts'
+import type { Block, Nic, State } from './state.ts'
 import type { Cidr } from './ip.ts'
 import { initialState } from './initial.ts'
 import type { NodeFacts } from './ports.ts'
@@ -281,18 +281,19 @@ const applyReturnFailed = (
 ): State => {
   const delayed = delayNic(state, action.nic, failed)
   const restarted = restartSurplus(delayed, action.nic, failed.context.at)
-  // Perhaps they are gone: they stay `returning` until an observation tells.
-  if (failed.failure.ambiguous) return wantObservation(restarted, after(failed.context.at, 1))
-  const settledAt = after(failed.context.at, state.config.settleMs)
-  return changeNic(restarted, action.nic, nic => ({
+  const { failure, context } = failed
+  const settledAt = after(context.at, state.config.settleMs)
+  const change = (block: Block): Block => {
+    if (block.phase.kind !== 'returning') return block
+    // Perhaps it is gone: it is asked for again, and given to nobody whatever the next answer is.
+    if (failure.ambiguous) return { ...block, phase: { kind: 'returning', isDoubtful: true } }
+    return block.phase.isDoubtful ? block : { ...block, phase: { kind: 'held', settledAt } }
+  }
+  const changed = changeNic(restarted, action.nic, nic => ({
     ...nic,
-    blocks: new Map(
-      [...nic.blocks].map(([cidr, block]) => [
-        cidr,
-        block.phase.kind === 'returning' ? { ...block, phase: { kind: 'held', settledAt } } : block,
-      ]),
-    ),
+    blocks: new Map([...nic.blocks].map(([cidr, block]) => [cidr, change(block)])),
   }))
+  return failure.ambiguous ? wantObservation(changed, after(context.at, 1)) : changed
 }
 
 const isSubnetFailure = (failure: Failure): boolean =>

@@ -2,7 +2,7 @@
 // its deadline, for a grow that is planned elsewhere; it never makes a remote call itself.
 
 import { chooseAddresses, type Choice } from './assign.ts'
-import { podWiring } from './desired.ts'
+import { firstIfindex, podWiring } from './desired.ts'
 import { act, type Draft, wake } from './draft.ts'
 import { explainWaiting, hostReason } from './reason.ts'
 import type { AddRequest, PendingAdd, PendingDel, Sandbox } from './state.ts'
@@ -82,7 +82,5 @@ const wire = (draft: Draft, request: AddRequest, choice: Choice): void => {
   act(draft, { kind: 'wirePod', sandbox, wiring: podWiring(sandbox) })
 }
 
-/** Links of pods are numbered from here; the kernel numbers its own from 1 upwards. */
-export const firstIfindex = 0x1000_0000
 const ifindexRange = 0x2000_0000
 const mtuFallback = 1_500

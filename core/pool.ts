@@ -132,7 +132,19 @@ export const deficitOf = (
   const demand = countWaiting(state, pool) + targets.warmTarget - usable
   const held = usable + counts.assigned + counts.cooling
   const missing = Math.max(demand, targets.minimum - held)
-  return Math.max(0, Math.min(missing, (targets.maximum ?? Infinity) - held))
+  return Math.max(0, Math.min(missing, allowanceOf(state, pool, at)))
+}
+
+/** Addresses the pool may still take, what is on its way counted, before it holds its maximum. */
+export const allowanceOf = (
+  state: State,
+  pool: PoolName,
+  at: { readonly family: Family; readonly now: Millis },
+): number => {
+  const maximum = state.config.pools.get(pool)?.maximum ?? Infinity
+  const counts = countPool(state, pool, at)
+  const held = counts.warm + counts.settling + counts.assigned + counts.cooling + counts.releasing
+  return maximum - held - inFlight(state, pool, at.family)
 }
 
 /** Addresses held beyond what is wanted; cooling ones are held, so time alone does not change it. */
@@ -194,9 +206,10 @@ const count = (nic: Nic, family: Family, now: Millis): Counts => {
   for (const [address, use] of nic.uses) {
     if (familyOf(address) !== family) continue
     if (use.kind === 'cooling' && !isCooling(use, now)) continue
-    tally[use.kind]++
     const block = nic.blocks.get(use.block)
-    if (block !== undefined) tally[kindOf(block)]--
+    if (block === undefined) continue
+    tally[use.kind]++
+    tally[kindOf(block)]--
     if (use.kind === 'cooling' && use.until > now) changesAt = earlier(changesAt, use.until)
   }
   return { ...tally, changesAt }

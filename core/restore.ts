@@ -22,7 +22,7 @@ import {
   subnetId,
   token,
 } from './names.ts'
-import { firstIfindex } from './pods.ts'
+import { firstIfindex } from './desired.ts'
 import type { Block, CoreConfig, Nic, NicIntent, NicPhase, Sandbox, State, Use } from './state.ts'
 
 export type Restored = {
@@ -137,7 +137,8 @@ const readBlock = (
   const phases: { readonly [Kind in Block['phase']['kind']]: Block['phase'] } = {
     held: { kind: 'held', settledAt: after(lentAt, settleMs) },
     lost: { kind: 'lost', since: at },
-    returning: { kind: 'returning' },
+    // The call may have been on its way when the process ended.
+    returning: { kind: 'returning', isDoubtful: true },
   }
   return { cidr: readCidr(text), lentAt, phase: phases[kind], missingSince: undefined }
 }

@@ -4,7 +4,15 @@
 import { act, isAffordable, isDue, nextOperation, type Draft } from './draft.ts'
 import { after, type PoolName } from './names.ts'
 import { isBusy } from './nics.ts'
-import { countNic, countPool, countWaiting, deficitOf, inFlight, usableSize } from './pool.ts'
+import {
+  allowanceOf,
+  countNic,
+  countPool,
+  countWaiting,
+  deficitOf,
+  inFlight,
+  usableSize,
+} from './pool.ts'
 import type { Block, Nic, State } from './state.ts'
 
 export const planShrinking = (draft: Draft): void => {
@@ -119,10 +127,13 @@ const isInUse = (
 
 const spareWarm = (draft: Draft, pool: PoolName): number => {
   const { state, now } = draft
-  const warmTarget = state.config.pools.get(pool)?.warmTarget ?? 0
+  const targets = state.config.pools.get(pool)
   return Math.min(
-    ...state.config.families.map(
-      family => countPool(state, pool, { family, now }).warm - warmTarget,
-    ),
+    ...state.config.families.map(family => {
+      const { warm } = countPool(state, pool, { family, now })
+      // What lies above the maximum goes, wanted or not.
+      const excess = -allowanceOf(state, pool, { family, now })
+      return Math.min(warm, Math.max(warm - (targets?.warmTarget ?? 0), excess))
+    }),
   )
 }

@@ -141,7 +141,11 @@ export type Block = {
   readonly phase:
     | { readonly kind: 'held'; readonly settledAt: Millis }
     /** Nothing is assigned from it; it is being given back. */
-    | { readonly kind: 'returning' }
+    | {
+        readonly kind: 'returning'
+        /** A call may already have returned it: nobody may use it again, whatever is described. */
+        readonly isDoubtful: boolean
+      }
     /** The cloud no longer shows it; its pods are reported, its addresses never reused. */
     | { readonly kind: 'lost'; readonly since: Millis }
   /** First observation that lacked it; a second one, later, makes it lost or gone. */
