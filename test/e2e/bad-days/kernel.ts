@@ -13,16 +13,20 @@ export type PodTraces = {
 /** Looks into the node's namespace. */
 export const podTraces = async (netns: string): Promise<PodTraces> => {
   const links = (await shown(netns, ['ip', '-j', 'link'])) as readonly { ifname: string }[]
-  const routes = (await shown(netns, ['ip', '-j', 'route', 'show', 'table', '200'])) as readonly {
+  const routes = (await shown(netns, ['ip', '-j', 'route', 'show', 'table', 'all'])) as readonly {
     dst: string
     dev: string
+    table?: string
   }[]
   return {
     links: links
       .map(({ ifname }) => ifname)
       .filter(name => name.startsWith('ewy'))
       .sort(),
-    routes: routes.map(({ dst, dev }) => `${dst} ${dev}`).sort(),
+    routes: routes
+      .filter(({ table }) => table === '200')
+      .map(({ dst, dev }) => `${dst} ${dev}`)
+      .sort(),
     elements: (await elementsOf(netns)).sort(),
   }
 }
