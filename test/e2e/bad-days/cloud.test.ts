@@ -217,7 +217,10 @@ describe.concurrent('a bad day of the cloud', () => {
       expect(hasty).toMatch(/: eni-\w+ is being attached; the pod is tried again/)
       const nic = /eni-\w+/.exec(hasty)?.[0] ?? ''
       expect(await patient).toMatch(/^10\./)
-      expect(await errorsOf(node)).toMatch(pattern([nic, 'did not appear within 5 s']))
+      const sentence = pattern([nic, 'did not appear within 5 s'])
+      await node.untilView('it is given up by name', ({ errors }) =>
+        errors.some(({ text }) => sentence.test(text)),
+      )
       await untilNothingIsLeaked(node)
       expect((await node.view()).nics.map(({ id }) => id)).not.toContain(nic)
     },

@@ -216,7 +216,7 @@ describe.concurrent('a bad day of the daemon', () => {
     expect,
   }) => {
     const node = stage.nodes.detached
-    await node.start({ pool: { warmTarget: 0 } })
+    await node.start({ pool: { warmTarget: 1 } })
     await addMany(node, podsOfPrimary)
     const pod = await add(node, 'victim')
     const nic = (await node.view()).nics.find(({ primary }) => !primary)

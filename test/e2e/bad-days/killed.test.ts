@@ -87,10 +87,10 @@ test('a daemon killed at any time under churn leaks nothing and disturbs no pod'
 
   const living = new Map<string, string>([first, second].map(pod => [pod.address, pod.container]))
   let left = podsMin
-  let isKilling = true
+  const killing = { isOver: false }
   const churn = async (worker: number): Promise<void> => {
     const node = worker % 2 === 0 ? a : b
-    while (left-- > 0 || isKilling) {
+    while (left-- > 0 || !killing.isOver) {
       const pod = await addPod(node)
       // Two holders of one address at one time would meet here, and in the pods themselves.
       expect(living.get(pod.address), `holder of ${pod.address} beside ${pod.container}`).toBe(
@@ -103,15 +103,15 @@ test('a daemon killed at any time under churn leaks nothing and disturbs no pod'
       await deletePod(pod)
     }
   }
-  const killing = async (): Promise<void> => {
+  const kill = async (): Promise<void> => {
     for (let i = 0; i < kills; i++) {
       await sleep(random.fraction() * 700)
       await (i % 2 === 0 ? a : b).restart('SIGKILL')
     }
-    isKilling = false
+    killing.isOver = true
   }
   const churning = Array.from({ length: workers }, (_, worker) => churn(worker))
-  await Promise.all([killing(), ...churning])
+  await Promise.all([kill(), ...churning])
 
   const traffic = await Promise.all(endTraffic.map(end => end()))
   // Else the daemons were killed when nobody looked.
