@@ -8,7 +8,7 @@ import { podTraces } from './leftovers.ts'
 import type { DemoNode } from './nodes.ts'
 import { addPlaces, addPod, checkPod, deletePod, removePlaces, type Pod } from './pods.ts'
 import { nodeReportOf, poolCountsOf, type Report } from './report.ts'
-import { addressesHeld, demoPool, hush, nodesOf, type Stage } from './stage.ts'
+import { addressesHeld, coolingSeconds, hush, nodesOf, type Stage } from './stage.ts'
 import { percentilesOf } from './statistics.ts'
 import { callTimes, counted, firstOf, heading, paragraph, table } from './text.ts'
 
@@ -164,7 +164,7 @@ export const reuseAddresses = async (
   say(heading('Reuse'))
   say(
     paragraph(
-      `An address rests ${demoPool.coolingSeconds} s here (30 s unless configured otherwise). ` +
+      `An address rests ${coolingSeconds} s here (30 s unless configured otherwise). ` +
         `After that ${again} of ${counted(pods.length, 'new pod')} got an address that an ` +
         'earlier pod had.',
     ),

@@ -103,6 +103,8 @@ type Caught = {
   readonly onStop: (stop: () => void) => void
 }
 
+const parentLookMs = 250
+
 const catchSignals = (): Caught => {
   let first: NodeJS.Signals | undefined
   let onStop = (): void => undefined
@@ -113,6 +115,9 @@ const catchSignals = (): Caught => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
   // A reader that went away, as with `| head`, wants no more.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => stop('SIGHUP'))
+  // A shell between npm and us dies of a signal that it does not pass on.
+  const parent = process.ppid
+  setInterval(() => process.ppid !== parent && stop('SIGHUP'), parentLookMs).unref()
   return {
     signal: () => first,
     onStop: call => {
@@ -160,9 +165,9 @@ const interrupted = ({ report }: Ended, signal: NodeJS.Signals = 'SIGTERM'): num
   return exitCodes[signal] ?? 1
 }
 
-const verdictOf = ({ report, problems }: Ended): string => {
-  const { leftovers } = report
-  const clean = leftovers.length === 0 ? 'Nothing is left behind.' : ''
+const verdictOf = ({ report, problems, isKept }: Ended): string => {
+  const isClean = report.leftovers.length === 0 && !isKept
+  const clean = isClean ? 'Nothing is left behind.' : ''
   const result = problems.length === 0 ? 'All of it worked.' : 'Not all of it worked; see below.'
   return heading('Result') + paragraph(`${result} ${clean}`.trim())
 }

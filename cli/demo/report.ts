@@ -87,8 +87,8 @@ export const nodeReportOf = (node: DemoNode, view: NodeView): NodeReport => ({
 })
 
 /** The addresses of a node, over all its pools. */
-export const poolCountsOf = ({ pools }: Pick<NodeView, 'pools'>): PoolCounts => {
-  const sum = (count: (pool: NodeView['pools'][number]) => number): number =>
+export const poolCountsOf = ({ pools }: { readonly pools: readonly PoolCounts[] }): PoolCounts => {
+  const sum = (count: (pool: PoolCounts) => number): number =>
     pools.reduce((total, pool) => total + count(pool), 0)
   return {
     warm: sum(pool => pool.warm),

@@ -23,8 +23,11 @@ export type Stage = {
   sockets: readonly Socket[]
 }
 
-/** How long an address rests in the demonstration, and how many are kept beyond the pods. */
-export const demoPool = { coolingSeconds: 3, warmTarget: 2 } as const
+/** How long an address rests in the demonstration. */
+export const coolingSeconds = 3
+
+// Fewer than there are pods, so that the second round cannot do with addresses nobody had.
+const warmTargetOf = ({ pods }: Play): number => Math.min(2, pods - 1)
 
 /** A run that has not begun anything. */
 export const newStage = (
@@ -41,13 +44,14 @@ export const newStage = (
 }
 
 /** Addresses each node's pool is told to hold: all pods find theirs ready. */
-export const addressesHeld = ({ pods, room }: Play): number =>
-  Math.min(pods + demoPool.warmTarget, room.total)
+export const addressesHeld = (play: Play): number =>
+  Math.min(play.pods + warmTargetOf(play), play.room.total)
 
 /** Starts emulator, nodes and daemons, with files in the directory. */
 export const raise = async (stage: Stage, directory: string): Promise<Nodes> => {
   const { run, nodes, instanceType, seed, latency } = stage.play
-  const pool = { ...demoPool, minimum: addressesHeld(stage.play) }
+  const warmTarget = warmTargetOf(stage.play)
+  const pool = { coolingSeconds, warmTarget, minimum: addressesHeld(stage.play) }
   const options = { run, nodes, instanceType, seed, latency, pool, directory }
   stage.nodes = await startNodes({ ...options, signal: stage.signal })
   stage.signal.throwIfAborted()
