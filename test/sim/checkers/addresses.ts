@@ -1,11 +1,11 @@
 // One holder per address, judged from answers and the kernel: nothing is given twice, reused before
 // it has rested and its old link is gone, or given before packets can flow to it.
 
-import type { Cidr, Ip } from '#core/ip.ts'
+import { addressesOf, type Cidr, type Ip } from '#core/ip.ts'
 import { after, type Millis, type SandboxKey } from '#core/names.ts'
 import type { PodWiring } from '#core/wiring.ts'
 import { blockOf } from '../space.ts'
-import type { Checker, Fail, World } from '../world.ts'
+import type { Checker, Fail, Hearing, World } from '../world.ts'
 
 export const oneHolder = (world: World, fail: Fail): Checker => {
   const wiring = (pod: PodWiring): void => {
@@ -70,6 +70,8 @@ export const cooling = (world: World, fail: Fail): Checker => {
       }
       for (const link of world.kernel.links.values()) {
         if (!link.ips.some(address => blockOf([block], address) !== undefined)) continue
+        // What a human took from a pod may have been lent again elsewhere, where nobody uses it.
+        if (world.live.pods.get(link.sandbox)?.robbedAt !== undefined) continue
         fail(`${block} is returned while the link of ${link.sandbox} is there`)
       }
     }
@@ -103,9 +105,13 @@ export const cooling = (world: World, fail: Fail): Checker => {
   }
 }
 
-export const settling = (world: World, fail: Fail): Checker => ({
-  name: 'settling',
-  on: {
+export const settling = (world: World, fail: Fail): Checker => {
+  /** Taken by a human: when the cloud lends it again, the daemon may not know that it was gone. */
+  const robbed = new Set<Ip>()
+  const on: Hearing = {
+    taken: ({ block, by }) => {
+      if (by === 'human') for (const address of addressesOf(block)) robbed.add(address)
+    },
     wired: ({ pod, outcome }) => {
       if (outcome.kind !== 'ok') return
       for (const address of pod.ips) {
@@ -113,11 +119,12 @@ export const settling = (world: World, fail: Fail): Checker => ({
         const block = nic === undefined ? undefined : blockOf(nic.blocks.keys(), address)
         const lentAt = block === undefined ? undefined : nic?.blocks.get(block)
         const isElsewhere = nic?.mac !== world.kernel.slots.get(pod.slot)?.mac
-        if (lentAt === undefined || isElsewhere) continue
+        if (lentAt === undefined || isElsewhere || robbed.has(address)) continue
         const ageMs = world.scheduler.clock.now() - lentAt
         if (ageMs >= world.config().settleMs) continue
         fail(`${address} is given to ${pod.sandbox} ${ageMs} ms after the cloud lent it`)
       }
     },
-  },
-})
+  }
+  return { name: 'settling', on }
+}

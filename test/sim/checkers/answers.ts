@@ -5,9 +5,11 @@ import type { Answer, Reason } from '#core/action.ts'
 import type { SandboxKey } from '#core/names.ts'
 import { defaultPool } from '#core/names.ts'
 import type { FailureKind } from '#core/ports.ts'
-import type { Actor, AddCall, PodCall } from '../notices.ts'
+import type { Actor, AddCall, CloudCall, PodCall } from '../notices.ts'
 import type { Checker, Fail, World } from '../world.ts'
 import { lentAddresses } from './calls.ts'
+
+const nicCalls: readonly CloudCall['kind'][] = ['createNic', 'attachNic', 'detachNic', 'deleteNic']
 
 /** An answer may be this late. */
 const graceMs = 1_000
@@ -53,6 +55,7 @@ export const reasons = (world: World, fail: Fail): Checker => {
   let lastNicWork = -Infinity
   let lastMeddling = -Infinity
   let lastRelease = -Infinity
+  let lastIncomplete = -Infinity
   let lastCall = -Infinity
   let underWay = 0
   const now = (): number => world.scheduler.clock.now()
@@ -94,6 +97,8 @@ export const reasons = (world: World, fail: Fail): Checker => {
         return call.request.pool !== defaultPool
       case 'Canceled':
         return deletedKeys.has(call.request.key)
+      case 'HostNotReady':
+        return isRecent(lastIncomplete, world.config().reconcileEveryMs + 2_000)
       case 'HostFailed':
         return hostFailed.has(call.request.key)
     }
@@ -113,7 +118,7 @@ export const reasons = (world: World, fail: Fail): Checker => {
       called: ({ call }) => {
         underWay++
         lastCall = now()
-        if (call.kind === 'createNic' || call.kind === 'attachNic') lastNicWork = now()
+        if (nicCalls.includes(call.kind)) lastNicWork = now()
       },
       returned: ({ failure }) => {
         underWay--
@@ -125,7 +130,15 @@ export const reasons = (world: World, fail: Fail): Checker => {
       },
       taken: ({ by }) => meddled(by),
       detached: ({ by }) => meddled(by),
-      wired: ({ pod, outcome }) => outcome.kind === 'failed' && hostFailed.add(pod.sandbox),
+      wired: ({ pod, outcome }) => {
+        if (outcome.kind === 'ok') return
+        hostFailed.add(pod.sandbox)
+        // What was half made rests like what was used.
+        lastRelease = now()
+      },
+      reconciled: ({ report }) => {
+        if (report.failures.length > 0) lastIncomplete = now()
+      },
       answered: ({ call, answer, isHeard }) => {
         if (isHeard) answered(call, answer)
       },

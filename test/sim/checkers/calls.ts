@@ -100,8 +100,8 @@ export const foreign = (world: World, fail: Fail): Checker => ({
 
 export const limits = (world: World, fail: Fail): Checker => {
   const { estate } = world
-  /** Addresses asked for by calls under way, by call. */
-  const asked = new Map<number, number>()
+  /** Addresses that calls under way have asked for and not got, by call. */
+  const asked = new Map<number, { readonly nic: NicId | undefined; missing: number }>()
   /** NICs on their way out, whose addresses are no longer the pool's. */
   const leaving = new Set<NicId>()
   /** Until then the daemon may honestly be wrong about what it holds. */
@@ -119,8 +119,11 @@ export const limits = (world: World, fail: Fail): Checker => {
     if (blocks.family !== 4) return
     const maximum = world.config().pools.get(defaultPool)?.maximum
     const size = sizeOfRequest(blocks)
-    const held = heldAddresses(world, leaving) + [...asked.values()].reduce((sum, n) => sum + n, 0)
-    asked.set(call.serial, size * blocks.count)
+    const held =
+      heldAddresses(world, leaving) +
+      [...asked.values()].reduce((sum, each) => sum + each.missing, 0)
+    const nic = 'nic' in call ? call.nic : undefined
+    asked.set(call.serial, { nic, missing: size * blocks.count })
     if (now() < murkyUntil || maximum === undefined || blocks.count === 0) return
     // A maximum inside a block is rounded up to the block.
     if (held + size * (blocks.count - 1) < maximum) return
@@ -165,6 +168,11 @@ export const limits = (world: World, fail: Fail): Checker => {
       },
       taken: ({ by }) => by === 'human' && murky(),
       detached: ({ by }) => by === 'human' && murky(),
+      lent: ({ nic, block }) => {
+        const isFor = (of: NicId | undefined): boolean => of === nic || of === undefined
+        const ask = [...asked.values()].find(each => isFor(each.nic) && each.missing > 0)
+        if (ask !== undefined) ask.missing -= sizeOf(block)
+      },
       nicCreated: ({ token }) => token === undefined && murky(),
     },
   }

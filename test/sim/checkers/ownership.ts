@@ -45,7 +45,9 @@ export const ownership = (world: World, fail: Fail): Checker => {
     name: 'ownership',
     on: {
       answered: ({ answer }) => {
-        if (answer.kind === 'added') answered(answer.sandbox.key, answer.wiring)
+        // An ADD that is asked again is answered again, whatever has happened to its pod.
+        if (answer.kind !== 'added' || world.live.pods.has(answer.sandbox.key)) return
+        answered(answer.sandbox.key, answer.wiring)
       },
       taken: ({ block, by }) => {
         if (by === 'human') meddledAt = now()
