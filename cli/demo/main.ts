@@ -13,6 +13,7 @@ import { runVariable } from './leftovers.ts'
 import type { FromKeeper, ToKeeper } from './messages.ts'
 import { OptionsError, playOf, type DemoOptions, type Play } from './options.ts'
 import { directoryOf, endRun, endableRuns, keeperFile, sweep } from './record.ts'
+import { emptyReport } from './report.ts'
 import { counted, heading, paragraph } from './text.ts'
 
 export type { DemoOptions } from './options.ts'
@@ -46,7 +47,7 @@ const show = async (play: Play, output: DemoOptions['output']): Promise<number> 
     if (output === 'text') process.stdout.write(text)
   }
   const ended = await listen(keeper, print)
-  if (ended === undefined) return died(play)
+  if (ended === undefined) return died(play, output)
   if (!ended.isKept && caught.signal() !== undefined) return interrupted(ended, caught.signal())
   await tellEnd(ended, output)
   return ended.problems.length === 0 ? 0 : 1
@@ -144,10 +145,13 @@ const listen = async (
   return ended
 }
 
-const died = async (play: Play): Promise<number> => {
+const died = async (play: Play, output: DemoOptions['output']): Promise<number> => {
   const words = await lastWords(logOf(play))
-  const left = await sweep(play.run)
-  const also = left.length === 0 ? '' : `; left behind: ${left.join(', ')}`
+  const leftovers = await sweep(play.run)
+  const also = leftovers.length === 0 ? '' : `; left behind: ${leftovers.join(', ')}`
+  if (output === 'json') {
+    await write(process.stdout, `${JSON.stringify({ ...emptyReport(play), leftovers })}\n`)
+  }
   process.stderr.write(`demonstration failed: its process ended unasked; ${words}${also}\n`)
   return 1
 }

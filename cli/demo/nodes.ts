@@ -178,7 +178,8 @@ const viewOf = async (netns: string, daemon: RunningDaemon): Promise<NodeView> =
     return (await ask(netns, '/v1/node')).body as NodeView
   } catch (error) {
     const death = await daemon.death()
-    throw death === undefined ? error : new Error(death, { cause: error })
+    // Its last words say more than how our question failed.
+    throw death === undefined ? error : new Error(death)
   }
 }
 
