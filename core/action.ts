@@ -53,6 +53,7 @@ export type Reason = {
     | 'PoolMaximum'
     | 'UnknownPool'
     | 'Canceled'
+    | 'HostNotReady'
     | 'HostFailed'
   readonly message: string
   /** True when the same ADD can succeed later without anybody changing anything. */

@@ -116,18 +116,22 @@ const startUnwiring = (state: State, key: SandboxKey, at: Millis): State => {
   if (sandbox === undefined) return state
   const phase = { kind: 'unwiring' } as const
   return {
-    ...cool(state, sandbox, at),
+    ...cool(state, sandbox, { at, isStray: false }),
     sandboxes: new Map(state.sandboxes).set(key, { ...sandbox, phase }),
   }
 }
 
-const cool = (state: State, sandbox: Sandbox, at: Millis): State => {
+const cool = (
+  state: State,
+  sandbox: Sandbox,
+  { at, isStray }: { readonly at: Millis; readonly isStray: boolean },
+): State => {
   const nic = state.nics.get(sandbox.nic)
   if (nic === undefined) return state
   const uses = new Map(nic.uses)
   const until = after(at, state.config.coolingMs)
   for (const { ip, block } of sandbox.addresses) {
-    uses.set(ip, { kind: 'cooling', until, link: sandbox.hostIfindex, isStray: false, block })
+    uses.set(ip, { kind: 'cooling', until, link: sandbox.hostIfindex, isStray, block })
   }
   return withNic(state, { ...nic, uses })
 }
@@ -145,8 +149,9 @@ const applyPodWired = (state: State, event: Event & { readonly kind: 'podWired' 
   for (const add of adds.values()) {
     if (add.request.key === event.key) adds.set(add.reply, { ...add, failure })
   }
-  // The host undid its own half-done work, but only a look at the kernel proves the link gone.
-  const cooled = cool(state, sandbox, event.at)
+  // The host undid its own half-done work, but only a look at the kernel proves the link gone; should
+  // one of that number be there all the same, it is somebody else's.
+  const cooled = cool(state, sandbox, { at: event.at, isStray: true })
   const undone = { ...cooled, adds, sandboxes: without(state.sandboxes, event.key) }
   return wantReconcile(undone, event.at)
 }
@@ -165,7 +170,8 @@ const wantReconcile = (state: State, at: Millis): State => ({
 })
 
 const applyHostReport = (state: State, report: HostReport, at: Millis): State => {
-  const host = { ...state.host, wiredSlots: report.wiredSlots, devices: report.devices }
+  const { wiredSlots, devices, failures } = report
+  const host = { ...state.host, wiredSlots, devices, failures }
   let next: State = { ...state, host, serial: Math.max(state.serial, lastLink(report)) }
   for (const nic of state.nics.values()) {
     const moved = withDevice(nic, report, at)

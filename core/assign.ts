@@ -46,7 +46,8 @@ type Candidate = {
 
 // Clouds lend first what was returned last: an address that somebody took from another NIC by hand
 // may come back on this one while its old pod still lives.
-const isHeldElsewhere = (
+/** True when another NIC's pod still has the address, or had it so lately that it rests. */
+export const isHeldElsewhere = (
   state: State,
   nic: Nic,
   { ip, now }: { readonly ip: Ip; readonly now: Millis },

@@ -142,8 +142,12 @@ const addNic = (draft: Draft, growth: Growth, priority: Priority): boolean => {
 /** True when the instance can take one more NIC, counting those that are on their way. */
 export const hasPlace = (state: State, node: NodeFacts): boolean => {
   const nicsMax = Math.min(node.limits.nicsMax, state.config.nicsMax ?? Infinity)
-  return state.nics.size + state.intents.size < nicsMax
+  const places = [...state.nics.values()].filter(holdsPlace).length
+  return places + state.intents.size < nicsMax
 }
+
+// One that somebody else detached has left its place, though pods still use its addresses.
+const holdsPlace = ({ phase }: Nic): boolean => phase.kind !== 'lost'
 
 // Roomiest first, as the cloud last counted; the provider's order decides between equals.
 const subnetsByRoom = (state: State, node: NodeFacts): readonly Nic['subnet'][] => {

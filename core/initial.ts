@@ -57,7 +57,7 @@ export const initialState = (options: {
     nicsLimitedUntil: millis(0),
     nicAttempts: 0,
   },
-  host: { reconciledAt: undefined, wantedAt: millis(0), wiredSlots: [], devices: [] },
+  host: { reconciledAt: undefined, wantedAt: millis(0), wiredSlots: [], devices: [], failures: [] },
   surpluses: new Map(),
   problems: new Map(),
   tombstones: new Map(),

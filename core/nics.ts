@@ -87,7 +87,7 @@ const newNic = (
 ): Nic => ({
   id: seen.id,
   mac: seen.mac,
-  slot: seen.isPrimary ? 1 : freeSlot(state),
+  slot: seen.isPrimary ? 1 : freeSlot(state, seen),
   pool: origin.pool,
   subnet: seen.subnet,
   isPrimary: seen.isPrimary,
@@ -136,8 +136,15 @@ const noteAbsentDevice = (state: State, id: NicId, at: Millis): State => {
   return noteProblem(state, `device ${id}`, { text, kind: 'host', at })
 }
 
-const freeSlot = (state: State): number => {
-  const used = new Set([...state.nics.values()].map(nic => nic.slot))
+// The place on the instance decides where it can, so that a forgotten ledger changes no numbers that
+// running pods depend on.
+const freeSlot = (state: State, { attachment }: CloudNic): number => {
+  const used = new Set([
+    ...[...state.nics.values()].map(nic => nic.slot),
+    ...[...state.sandboxes.values()].map(sandbox => sandbox.slot),
+  ])
+  const own = attachment.kind === 'none' ? undefined : attachment.deviceIndex + 1
+  if (own !== undefined && !used.has(own) && own > 1) return own
   let slot = 2
   while (used.has(slot)) slot++
   return slot

@@ -54,7 +54,9 @@ export const applyResult = (state: State, event: Finished): State => {
         ? applyObservation(calm, result.outcome.value, context)
         : calm
     case 'nicCreated':
-      return result.outcome.kind === 'ok' ? adoptNic(calm, result.outcome.value, event.at) : calm
+      return result.outcome.kind === 'ok'
+        ? adoptNic(refreshSubnet(calm, result.outcome.value.subnet), result.outcome.value, event.at)
+        : calm
     case 'nicAttached':
       return applyAttached(calm, action, context)
     case 'nicDetached':
@@ -114,7 +116,9 @@ const applyLent = (
 ): State => {
   const { action, context } = lent
   if (action.kind !== 'lendBlocks') return state
-  return changeNic(state, action.nic, nic => {
+  const subnet = state.nics.get(action.nic)?.subnet
+  const hasRoom = subnet !== undefined && lent.blocks.length > 0
+  return changeNic(hasRoom ? refreshSubnet(state, subnet) : state, action.nic, nic => {
     const blocks = new Map(nic.blocks)
     for (const cidr of lent.blocks) {
       if (!blocks.has(cidr)) blocks.set(cidr, newBlock(state, cidr, context.at))
@@ -123,6 +127,13 @@ const applyLent = (
     if (lent.blocks.length === 0) return { ...nic, ...nextTry(nic, context) }
     return { ...nic, blocks, attempts: 0, retryAt: millis(0) }
   })
+}
+
+// It gave something: the next time it cannot, the wait is short again.
+const refreshSubnet = (state: State, id: SubnetId): State => {
+  const health = state.subnets.get(id)
+  if (health === undefined || health.attempts === 0) return state
+  return { ...state, subnets: new Map(state.subnets).set(id, { ...health, attempts: 0 }) }
 }
 
 const applyReturned = (

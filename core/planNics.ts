@@ -39,7 +39,7 @@ const planNic = (draft: Draft, nic: Nic): void => {
 const planCreated = (draft: Draft, nic: Nic): void => {
   const { node, config } = draft.state
   const nicsMax = Math.min(node?.limits.nicsMax ?? 0, config.nicsMax ?? Infinity)
-  const deviceIndex = freeDeviceIndex(draft.state)
+  const deviceIndex = freeDeviceIndex(draft.state, { preferred: nic.slot - 1, nicsMax })
   // More were created than fit, as after a lost answer: what cannot be attached goes again.
   if (nic.missingSince !== undefined) return
   if (!(deviceIndex < nicsMax)) return remove(draft, nic)
@@ -66,10 +66,15 @@ const remove = (draft: Draft, nic: Nic): void => {
 const isInUse = (draft: Draft, nic: Nic): boolean =>
   [...nic.uses.values()].some(use => use.kind === 'assigned' || isCooling(use, draft.now))
 
-const freeDeviceIndex = (state: State): number => {
+// Slot and place go together where they can: see nics.ts.
+const freeDeviceIndex = (
+  state: State,
+  { preferred, nicsMax }: { readonly preferred: number; readonly nicsMax: number },
+): number => {
   const used = new Set(
     [...state.nics.values()].map(({ phase }) => ('deviceIndex' in phase ? phase.deviceIndex : -1)),
   )
+  if (preferred < nicsMax && !used.has(preferred)) return preferred
   let index = 1
   while (used.has(index)) index++
   return index

@@ -3,7 +3,7 @@
 import type { Reason } from './action.ts'
 import { healthOf } from './change.ts'
 import type { Millis, PoolName } from './names.ts'
-import { countPool } from './pool.ts'
+import { countPool, isCooling } from './pool.ts'
 import type { HostFailure } from './ports.ts'
 import type { AddRequest, Problem, State } from './state.ts'
 
@@ -36,6 +36,8 @@ export const explain = (state: State, pool: PoolName, now: Millis): Cause => {
   const tally = tallies.reduce((a, b) => (a.warm <= b.warm ? a : b))
   const denied = problemOf(state, 'denied')
   if (denied !== undefined) return { code: 'Denied', why: denied.text }
+  const host = unwired(state)
+  if (host !== undefined) return host
   const isBlind = !state.cloud.isDescribed || state.cloud.observedAt === undefined
   if (isBlind || state.cloud.attempts > 0) return unreachable(state)
   const throttled = problemOf(state, 'throttled')
@@ -80,15 +82,25 @@ const exhausted = (state: State, now: Millis): Cause | undefined => {
 }
 
 const movingNic = (state: State): string | undefined => {
-  for (const { id, phase } of state.nics.values()) {
-    if (phase.kind === 'leaving')
-      return `${id} is being detached to make room; the pod is tried again`
-    const isComing = phase.kind !== 'ready' && phase.kind !== 'lost'
+  for (const { id, phase, attempts } of state.nics.values()) {
+    const isGoing = phase.kind === 'leaving' && attempts === 0
+    if (isGoing) return `${id} is being detached to make room; the pod is tried again`
+    const isComing = phase.kind === 'created' || phase.kind === 'attaching'
     if (isComing) return `${id} is being attached; the pod is tried again`
   }
   if (state.intents.size === 0) return undefined
   return 'a new NIC is being created; the pod is tried again'
 }
+
+// Devices are there, but their tables or rules are not.
+const unwired = (state: State): Cause | undefined => {
+  const [failure] = state.host.failures
+  if (failure === undefined || isAnyReady(state)) return undefined
+  return { code: 'HostNotReady', why: `${failure}; it is tried again every few seconds` }
+}
+
+const isAnyReady = (state: State): boolean =>
+  [...state.nics.values()].some(nic => nic.isManaged && nic.phase.kind === 'ready')
 
 const limitOrCooling = (
   state: State,
@@ -96,11 +108,13 @@ const limitOrCooling = (
   now: Millis,
 ): Cause => {
   const { node, config } = state
-  if (tally.cooling > 0 && !(state.operations.size > 0)) {
+  if (isAnyResting(state, now) && !(state.operations.size > 0)) {
     const seconds = Math.ceil(config.coolingMs / 1000)
     return {
       code: 'Cooling',
-      why: `all free addresses rest for ${seconds} s after their last pod; lower cooling, or max-pods`,
+      why:
+        `all free addresses rest, for ${seconds} s after their last pod and until its link is gone; ` +
+        'lower cooling or max-pods',
     }
   }
   const isFull = state.nics.size >= Math.min(node?.limits.nicsMax ?? 0, config.nicsMax ?? Infinity)
@@ -116,6 +130,14 @@ const limitOrCooling = (
   const why = last?.text ?? 'addresses are on their way; the pod is tried again'
   return { code: 'WaitingForCloud', why }
 }
+
+// Addresses of pods that this daemon does not know do not rest: they are in use.
+const isAnyResting = (state: State, now: Millis): boolean =>
+  [...state.nics.values()].some(nic =>
+    [...nic.uses.values()].some(
+      use => use.kind === 'cooling' && !use.isStray && isCooling(use, now),
+    ),
+  )
 
 // Problems are cleared when the same call succeeds, so one that is there still holds.
 const problemOf = (state: State, kind: Problem['kind']): Problem | undefined =>

@@ -1,6 +1,7 @@
 // Giving back what has not been wanted for a while: a whole idle NIC when the rest is enough,
 // otherwise single blocks from the NICs with the fewest pods, so that these drain.
 
+import { isHeldElsewhere } from './assign.ts'
 import { act, isAffordable, isDue, nextOperation, type Draft } from './draft.ts'
 import { after, type PoolName } from './names.ts'
 import { isBusy } from './nics.ts'
@@ -11,6 +12,7 @@ import {
   countWaiting,
   deficitOf,
   inFlight,
+  usableAddresses,
   usableSize,
 } from './pool.ts'
 import type { Block, Nic, State } from './state.ts'
@@ -114,6 +116,10 @@ const idleBlocks = (draft: Draft, nic: Nic, surplus: number): readonly Block[] =
   for (const block of [...nic.blocks.values()].reverse()) {
     const isFree = block.phase.kind === 'held' && block.missingSince === undefined
     if (!isFree || busy.has(block.cidr) || usableSize(block) > left) continue
+    if (
+      usableAddresses(block).some(ip => isHeldElsewhere(draft.state, nic, { ip, now: draft.now }))
+    )
+      continue
     chosen.push(block)
     left -= usableSize(block)
   }

@@ -266,6 +266,8 @@ export type HostView = {
   /** Slots whose tables and rules are in place, as last reported. */
   readonly wiredSlots: readonly number[]
   readonly devices: readonly Device[]
+  /** What of the node's wiring could not be made at the last look. */
+  readonly failures: readonly string[]
 }
 
 export type Problem = {

@@ -67,7 +67,8 @@ export const reasons = (world: World, fail: Fail): Checker => {
   const nicLimit = (): number =>
     Math.min(world.estate.limits.nicsMax, world.config().nicsMax ?? Infinity)
   const isCooling = (): boolean =>
-    isRecent(lastRelease, world.config().coolingMs + 2_000) ||
+    // That a link is gone may be seen at the next look at the kernel only.
+    isRecent(lastRelease, world.config().coolingMs + world.config().reconcileEveryMs + 2_000) ||
     [...world.kernel.links.values()].some(link => !world.live.pods.has(link.sandbox))
 
   const isTrue = (call: AddCall, reason: Reason): boolean => {

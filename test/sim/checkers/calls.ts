@@ -104,6 +104,7 @@ export const limits = (world: World, fail: Fail): Checker => {
   const asked = new Map<number, { readonly nic: NicId | undefined; missing: number }>()
   /** NICs on their way out, whose addresses are no longer the pool's. */
   const leaving = new Set<NicId>()
+  const takenAway = new Set<NicId>()
   /** Until then the daemon may honestly be wrong about what it holds. */
   let murkyUntil = 0
   const now = (): number => world.scheduler.clock.now()
@@ -136,11 +137,15 @@ export const limits = (world: World, fail: Fail): Checker => {
     if (call.kind === 'detachNic' || call.kind === 'deleteNic') leaving.add(call.nic)
     if (call.kind === 'createNic') {
       lending(call, call.request.blocks)
-      const known = [...estate.nics.values()].filter(nic => nic.createdAt < call.at).length
+      // One that a human detached under its pods has left its place.
+      const known = [...estate.nics.values()].filter(
+        nic => nic.createdAt < call.at && !takenAway.has(nic.id),
+      ).length
       if (known >= nicLimit() && now() >= murkyUntil) {
         fail(`a NIC is created although ${known} of ${nicLimit()} exist`)
       }
     }
+    if (call.kind === 'attachNic') takenAway.delete(call.nic)
     if (call.kind === 'attachNic' && now() >= murkyUntil) {
       const others = estate.attached().filter(nic => nic.id !== call.nic).length
       if (others >= nicLimit()) fail(`a NIC is attached although ${others} of ${nicLimit()} are`)
@@ -167,7 +172,11 @@ export const limits = (world: World, fail: Fail): Checker => {
         murky()
       },
       taken: ({ by }) => by === 'human' && murky(),
-      detached: ({ by }) => by === 'human' && murky(),
+      detached: ({ nic, by }) => {
+        if (by !== 'human') return
+        takenAway.add(nic)
+        murky()
+      },
       lent: ({ nic, block }) => {
         const isFor = (of: NicId | undefined): boolean => of === nic || of === undefined
         const ask = [...asked.values()].find(each => isFor(each.nic) && each.missing > 0)
