@@ -1,26 +1,52 @@
 // The eniway command: one sub-command per program, each in a folder that knows how to run it.
+// Exit codes: 0 all well, 1 it failed, 2 it was called wrongly.
 
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
+import { emulatorCommand } from '#emulator/main.ts'
+import { demoCommand } from './demo/command.ts'
+import { installCommand } from './install.ts'
+import { statusCommand } from './status.ts'
+import { whyCommand } from './why.ts'
+import { version } from './version.ts'
 
-const version = '0.1.0'
+const ipamdCommand = (): Command =>
+  new Command('ipamd')
+    .description('Run the node daemon, which keeps addresses warm and wires pods.')
+    .option('--config <file>', 'YAML configuration; see docs/configuration.md')
+    .option('--seed <text>', 'makes every random choice repeatable')
+    .action(async ({ config, seed }: { config?: string; seed?: string }) => {
+      const { runDaemon } = await import('#ipamd/main.ts')
+      process.exit(await runDaemon({ config, seed }))
+    })
+
+const versionCommand = (): Command =>
+  new Command('version')
+    .description('Print the version of eniway.')
+    .action(() => void process.stdout.write(`eniway ${version}\n`))
 
 const program = new Command('eniway')
   .description('One VPC-native CNI for Kubernetes on every cloud.')
   .version(version)
-  .showHelpAfterError('(see eniway --help)')
-  .exitOverride()
+  .showHelpAfterError('Run it with --help to see what there is.')
 
-program
-  .command('ipamd')
-  .description('Run the node daemon, which keeps addresses warm and wires pods.')
-  .option('--config <file>', 'YAML configuration; see docs/configuration.md')
-  .option('--seed <text>', 'makes every random choice repeatable')
-  .action(async ({ config, seed }: { config?: string; seed?: string }) => {
-    const { runDaemon } = await import('#ipamd/main.ts')
-    process.exit(await runDaemon({ config, seed }))
-  })
+const commands = [
+  ipamdCommand(),
+  statusCommand(),
+  whyCommand(),
+  demoCommand(),
+  emulatorCommand(),
+  installCommand(),
+  versionCommand(),
+]
 
-program
-  .command('version')
-  .description('Print the version of eniway.')
-  .action(() => void process.stdout.write(`eniway ${version}\n`))
+for (const command of commands) {
+  program.addCommand(command.copyInheritedSettings(program).exitOverride())
+}
+
+try {
+  await program.exitOverride().parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  // Help and version were asked for; everything else is a mistake of the caller.
+  process.exitCode = error.exitCode === 0 ? 0 : 2
+}

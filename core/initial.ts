@@ -9,7 +9,7 @@ export const defaultConfig: CoreConfig = {
   pools: new Map([[defaultPool, { warmTarget: 5, minimum: 0, maximum: undefined }]]),
   blockLength: 32,
   coolingMs: 30_000,
-  settleMs: 1_000,
+  settleMs: 2_000,
   releaseAfterMs: 300_000,
   observeEveryMs: 60_000,
   reconcileEveryMs: 15_000,
