@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { after, type Millis, nicId, subnetId } from './names.ts'
 import type { FailureKind } from './ports.ts'
 import {
+  type Call,
   deeds,
   filledNode,
   nicsText,
@@ -12,16 +13,6 @@ import {
   refuse,
   type TestNode,
 } from './testing.ts'
-
-type Call =
-  | 'describeNode'
-  | 'observeCloud'
-  | 'createNic'
-  | 'attachNic'
-  | 'detachNic'
-  | 'deleteNic'
-  | 'lendBlocks'
-  | 'returnBlocks'
 
 const wait = (node: TestNode, ms: number): void => {
   node.now = after(node.now, ms)

@@ -16,6 +16,8 @@ import { createTestCloud, type TestCloud, type TestCloudOptions } from './testin
 
 export { refusal, refuse } from './testing-cloud.ts'
 
+export type Call = CloudAction['kind']
+
 type Untimed<E> = E extends unknown ? Omit<E, 'at'> : never
 
 export type TestKernel = {
@@ -47,10 +49,7 @@ export type TestNode = {
   /** The open cloud calls, oldest first. */
   open(): readonly CloudAction[]
   /** Ends a call, by default as the cloud would; by default the oldest, or the oldest of a kind. */
-  answer(
-    result?: (action: CloudAction) => CloudResult,
-    call?: CloudAction | CloudAction['kind'],
-  ): void
+  answer(result?: (action: CloudAction) => CloudResult, call?: CloudAction | Call): void
   /** Turns and answers until nothing is left to do now. */
   work(): readonly string[]
   /** Lets time pass, and works whenever the plan asks for it. */
