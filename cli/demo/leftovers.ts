@@ -3,6 +3,7 @@
 
 import { existsSync } from 'node:fs'
 import { readFile, readdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { podLinkGroup, tableName } from '#core/ruleset.ts'
 import { runCommand } from '#emulator/fabric/command.ts'
@@ -78,12 +79,19 @@ export const droppedLies = async ({ netns }: DemoNode): Promise<number> => {
 export const runTraces = async (run: string, directory: string): Promise<readonly string[]> => {
   const namespaces = (await netnsNames()).filter(name => name.startsWith(runPrefix(run)))
   const processes = await processesOf(run, directory)
-  const files = [directory, adminSocketOf(run)].filter(path => existsSync(path))
+  const files = [directory, ...(await recordsOf(run))].filter(path => existsSync(path))
   return [
     ...namespaces.map(name => `namespace ${netnsPath(name)}`),
     ...processes.map(({ pid, command }) => `process ${pid} ${command}`),
     ...files.map(path => `file ${path}`),
   ]
+}
+
+// The emulator keeps its records beside its admin socket.
+const recordsOf = async (run: string): Promise<readonly string[]> => {
+  const records = dirname(adminSocketOf(run))
+  const names = await readdir(records).catch(() => [])
+  return names.filter(name => name.startsWith(`${run}.`)).map(name => join(records, name))
 }
 
 type Running = { readonly pid: number; readonly command: string }

@@ -12,7 +12,7 @@ import { processesOf, runTraces } from './leftovers.ts'
 const base = '/run/eniway-demo'
 
 const keptMark = 'kept'
-const endMs = 30_000
+const endMs = 15_000
 const lookMs = 50
 
 /** The directory of a run. */
@@ -54,6 +54,8 @@ export const endRun = async (run: string): Promise<readonly string[]> => {
 /** Removes everything of a run whose keeper is gone. Returns what it could not remove. */
 export const sweep = async (run: string): Promise<readonly string[]> => {
   const directory = directoryOf(run)
+  // The emulator ends itself when the keeper is gone, and does it better than we.
+  await untilGone(run, () => true)
   for (const { pid } of await processesOf(run, directory)) signal(pid, 'SIGKILL')
   await untilGone(run, () => true)
   await cleanup(run)

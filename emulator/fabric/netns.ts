@@ -67,6 +67,8 @@ const ensureNetnsDirectory = async (): Promise<void> => {
 
 const recordFile = (run: string): string => `${recordDirectory}/${run}.json`
 
+const draftFile = (run: string): string => `${recordFile(run)}.new`
+
 const recorded = async (run: string): Promise<readonly string[]> => {
   try {
     return (JSON.parse(await readFile(recordFile(run), 'utf8')) as { netns: string[] }).netns
@@ -78,7 +80,7 @@ const recorded = async (run: string): Promise<readonly string[]> => {
 
 const record = async (run: string, names: readonly string[]): Promise<void> => {
   if (names.length === 0) return forget(run)
-  const draft = `${recordFile(run)}.new`
+  const draft = draftFile(run)
   await mkdir(recordDirectory, { recursive: true })
   const text = `${JSON.stringify({ netns: names })}\n`
   // Another run that ended just now may have removed the empty directory in between.
@@ -91,6 +93,8 @@ const record = async (run: string, names: readonly string[]): Promise<void> => {
 
 const forget = async (run: string): Promise<void> => {
   await rm(recordFile(run), { force: true })
+  // A process that was killed while it wrote left a draft.
+  await rm(draftFile(run), { force: true })
   await rm(adminSocketOf(run), { force: true })
   // Fails while another run has its record there, which is as it should be.
   await rmdir(recordDirectory).catch(() => undefined)
