@@ -26,6 +26,8 @@ export type CloudParts = {
   readonly facts: NodeFacts
   /** How stale a description can be, at most. */
   readonly staleMaxMs: number
+  /** How long after a failure the work of the failed call can still be done, at most. */
+  readonly lateMaxMs: number
 }
 
 /** The cloud lives on; each process talks to it through a port of its own. */
@@ -137,6 +139,12 @@ const fate = async <Value>(
   if (faults.strikes('failedBefore')) {
     await scheduler.sleep(totalMs)
     return failure('transient', 'InternalError', { ambiguous: true })
+  }
+  if (isMutation && faults.strikes('lateWork')) {
+    // The client has given up, the cloud has not: the work is done after the failure was told.
+    await scheduler.sleep(totalMs)
+    scheduler.in(chance.fraction() * parts.lateMaxMs, () => void work())
+    return failure('transient', 'TimeoutError', { ambiguous: true })
   }
   const isLost = faults.strikes('lostReply')
   await scheduler.sleep(totalMs * chance.fraction())

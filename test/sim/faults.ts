@@ -7,6 +7,7 @@ export const strikeKinds = [
   'refused',
   'failedBefore',
   'lostReply',
+  'lateWork',
   'partial',
   'stale',
   'slow',
@@ -30,6 +31,7 @@ export type IncidentKind =
   | 'throttled'
   | 'notFound'
   | 'humanDetach'
+  | 'humanDelete'
   | 'humanReturn'
   | 'foreignAttach'
   | 'kernelMeddling'

@@ -121,6 +121,7 @@ const createDay = (options: SimOptions) => {
     facts: scenario.facts,
     chance: chance.fork('cloud'),
     staleMaxMs: scenario.staleMaxMs,
+    lateMaxMs: scenario.lateMaxMs,
   })
   const runtime = createSimRuntime({
     ...outside,

@@ -43,6 +43,7 @@ export type Scenario = {
   readonly reboots: number
   readonly ledgerLosses: number
   readonly staleMaxMs: number
+  readonly lateMaxMs: number
 }
 
 export const sampleScenario = (chance: Chance): Scenario => {
@@ -78,7 +79,9 @@ export const sampleScenario = (chance: Chance): Scenario => {
     firstBlocks: trouble.happens(0.3) ? trouble.between(1, 2) : 0,
     reboots: trouble.happens(0.1) ? 1 : 0,
     ledgerLosses,
-    staleMaxMs: Math.floor(config.consistencyMs * 0.95),
+    // Together they stay within what the daemon is told to expect.
+    staleMaxMs: Math.floor(config.consistencyMs * 0.6),
+    lateMaxMs: Math.floor(config.consistencyMs * 0.35),
   }
 }
 
