@@ -1,5 +1,5 @@
-// One node daemon as a child process in the namespace of its node. It dies with us, whatever happens
-// to us, and what it said last is shown when it fails.
+// One node daemon as a child process in the namespace of its node. It dies with us, whatever
+// happens to us, and what it said last is shown when it fails.
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

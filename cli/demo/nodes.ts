@@ -62,7 +62,7 @@ export type DemoNode = {
   view(): Promise<NodeView>
   /** Ends the daemon, starts it again and says when (monotonic, in ns); it may not be ready yet. */
   restartDaemon(signal?: NodeJS.Signals): Promise<bigint>
-  /** Resolves when the daemon answers `/readyz` with 200; rejects when it died or takes too long. */
+  /** Resolves when `/readyz` is answered with 200; rejects when it died or takes too long. */
   untilReady(): Promise<void>
 }
 

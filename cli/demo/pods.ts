@@ -46,7 +46,7 @@ export type PodsWanted = {
   readonly random: Random
 }
 
-/** Makes the namespaces; with `run` in their names, the run's own end removes them at the latest. */
+/** Makes the namespaces; `run` is in their names, so the run's end removes them at the latest. */
 export const addPlaces = async (wanted: PodsWanted): Promise<readonly PodPlace[]> => {
   const places = wanted.nodes.flatMap(node =>
     Array.from({ length: wanted.perNode }, (_, index) => {
@@ -112,7 +112,7 @@ const callPlugin = async (call: PluginCall, caller: Caller): Promise<string> => 
   return ended.stdout
 }
 
-// What libcni makes of a list for one of its plugins (CNI 1.1.0, "Deriving execution configuration").
+// What libcni makes of a list for its only plugin (CNI 1.1.0, "Deriving execution configuration").
 const pluginConfig = async (node: DemoNode): Promise<Record<string, unknown>> => {
   const text = await readFile(join(node.cniConfDir, conflistName), 'utf8')
   const list = JSON.parse(text) as {

@@ -1,5 +1,5 @@
-// Who reaches whom: every pod asks every other one and the internet, over UDP, and each answer tells
-// which source address the asked one saw. Then some lie about their address.
+// Who reaches whom: every pod asks every other one and the internet, over UDP, and each answer
+// tells which source address the asked one saw. Then some lie about their address.
 
 import type { RemoteInfo, Socket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,4 +1,4 @@
-// The demonstration as people read it: plain lines of at most 90 columns, tables aligned, no colours.
+// The demonstration as people read it: plain lines of about 80 columns, tables aligned, no colours.
 
 import type { Percentiles } from './statistics.ts'
 

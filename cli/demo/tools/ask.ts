@@ -1,5 +1,5 @@
-// Prints what the daemon of a node answers to `GET PATH`, as one JSON line {status, body}. Run inside
-// the node's namespace, because the daemon listens on the loopback there.
+// Prints what the daemon of a node answers to `GET URL`, as one JSON line {status, body}. Run
+// inside the node's namespace, because the daemon listens on the loopback there.
 
 const [url = ''] = process.argv.slice(2)
 
