@@ -50,10 +50,11 @@ const intervalMs = 20
 export const startTraffic = async (
   from: string,
   to: { readonly netns: string; readonly address: string },
+  port = echoPort,
 ): Promise<() => Promise<Traffic>> => {
   const name = (path: string): string => path.split('/').at(-1) ?? ''
-  const echo = await startEcho({ netns: name(to.netns), port: echoPort, addresses: [to.address] })
-  const args = [to.address, String(echoPort), String(intervalMs)]
+  const echo = await startEcho({ netns: name(to.netns), port, addresses: [to.address] })
+  const args = [to.address, String(port), String(intervalMs)]
   const pinger = await startHelper(name(from), 'pinger', args)
   return async () => {
     const traffic = JSON.parse(await pinger.end()) as Traffic
