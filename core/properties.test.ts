@@ -8,17 +8,19 @@ import type { Action, CloudAction } from './action.ts'
 import { changes } from './durable.ts'
 import { initialState } from './initial.ts'
 import { contains, type Ip } from './ip.ts'
-import { after, operationId, replyId } from './names.ts'
+import { after, defaultPool, operationId, replyId } from './names.ts'
 import { plan } from './plan.ts'
-import { countNic, requestedSize, usableSize } from './pool.ts'
+import { countNic, requestedSize, surplusOf, usableSize } from './pool.ts'
 import type { CloudObservation, Failure } from './ports.ts'
 import { restore } from './restore.ts'
 import type { State } from './state.ts'
 import {
   actionText,
+  deeds,
   deleteLink,
   keyOf,
   newNode,
+  nicsText,
   refusal,
   refuse,
   type TestNode,
@@ -254,7 +256,10 @@ const judge = ({ node }: World, action: Action, before: State): void => {
   const limits = before.node?.limits
   if (action.kind === 'lendBlocks') {
     const { family, count } = action.blocks
-    const held = [...(before.nics.get(action.nic)?.blocks.keys() ?? [])]
+    // A lost block has left its place: the cloud no longer shows it.
+    const held = [...(before.nics.get(action.nic)?.blocks.values() ?? [])]
+      .filter(({ phase }) => phase.kind !== 'lost')
+      .map(({ cidr }) => cidr)
     const ofFamily = held.filter(block => block.includes(':') === (family === 6)).length
     expect(count).toBeGreaterThan(0)
     expect(ofFamily + count).toBeLessThanOrEqual(limits?.blocksPerNicMax[family] ?? 0)
@@ -377,6 +382,45 @@ const remembered = (state: State): string =>
   ]
     .sort()
     .join('\n')
+
+test('when the world is calm the node comes to rest, with what it wants and no more', () =>
+  fc.assert(
+    fc.property(setting, fc.array(step, { maxLength: 80, size: 'max' }), (start, steps) => {
+      const { node } = play(start, steps as readonly Step[], () => undefined)
+      const trace = calm(node)
+      const blockMax = start.blockLength === 32 || !start.prefixes ? 1 : 16
+      const told = `after ${trace.slice(-30).join('; ')}: ${nicsText(node)}`
+      expect(deeds(node.pass(3_600_000)), told).toEqual([])
+      // Blocks go when every family has too many: a pod needs an address of each.
+      const surpluses = start.families.map(family =>
+        surplusOf(node.state, defaultPool, { family, now: node.now }),
+      )
+      expect(Math.min(...surpluses), told).toBeLessThan(blockMax)
+      const known = [...node.state.sandboxes.values()].map(({ hostIfindex }) => hostIfindex)
+      expect([...node.kernel.links.keys()].sort(), told).toEqual(known.sort())
+      const forgotten = [...node.cloud.nics.values()].filter(
+        ({ id, attachment }) =>
+          node.state.nics.get(id)?.phase.kind !== 'lost' &&
+          (attachment.kind !== 'attached' || !node.state.nics.has(id)),
+      )
+      expect(
+        forgotten.map(({ id }) => id),
+        told,
+      ).toEqual([])
+    }),
+    { numRuns: 60 },
+  ))
+
+/** No more faults and no more pods: everything is answered, for some hours. */
+const calm = (node: TestNode): readonly string[] => {
+  node.kernel.outcome = { kind: 'ok' }
+  node.kernel.canWireNics = true
+  node.kernel.deletesAtOnce = true
+  node.kernel.hidden.clear()
+  node.kernel.goneNamespaces.clear()
+  node.configure({ pool: { warmTarget: 2 }, observeEveryMs: 300_000, reconcileEveryMs: 60_000 })
+  return node.pass(4 * 3_600_000)
+}
 
 test('an answer to an unknown call, also a late one, changes nothing', () =>
   forAll(world => {

@@ -105,11 +105,11 @@ test('pods that wait, calls under way, budget and problems', () => {
   expect(shown.errors).toMatchObject([{ subject: 'lendBlocks eni-1', kind: 'throttled', count: 1 }])
 })
 
-test.each<[string, () => TestNode, boolean]>([
-  ['a new daemon', () => newNode({ pool: { warmTarget: 1 } }), false],
-  ['a filled pool', () => filledNode({ pool: { warmTarget: 1 } }), true],
-  ['addresses on their way', () => readyNode({ pool: { warmTarget: 1 } }), false],
-])('%s: ready %s', (_, make, want) => {
+test.each([
+  { name: 'a new daemon', want: false, make: () => newNode({ pool: { warmTarget: 1 } }) },
+  { name: 'a filled pool', want: true, make: () => filledNode({ pool: { warmTarget: 1 } }) },
+  { name: 'an empty pool', want: false, make: () => readyNode({ pool: { warmTarget: 1 } }) },
+])('$name: ready $want', ({ want, make }) => {
   const node = make()
   expect(isReady(node.state, node.now)).toBe(want)
 })
