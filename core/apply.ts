@@ -5,7 +5,7 @@ import type { Action } from './action.ts'
 import { callClassOf, spend } from './budget.ts'
 import type { Event } from './event.ts'
 import { without, withNic } from './change.ts'
-import { type Cidr, contains, type Ip } from './ip.ts'
+import type { Ip } from './ip.ts'
 import { after, type Millis, type SandboxKey } from './names.ts'
 import { nicAction } from './nics.ts'
 import { firstIfindex } from './desired.ts'
@@ -13,6 +13,7 @@ import { applyResult, restartSurplus } from './outcomes.ts'
 import { surplusOf } from './pool.ts'
 import type { HostReport } from './ports.ts'
 import { clearProblem, noteProblem } from './problems.ts'
+import { quarantineStrays } from './strays.ts'
 import type { Nic, Sandbox, State, Surplus, Use } from './state.ts'
 
 export const apply = (state: State, event: Event): State =>
@@ -170,8 +171,8 @@ const wantReconcile = (state: State, at: Millis): State => ({
 })
 
 const applyHostReport = (state: State, report: HostReport, at: Millis): State => {
-  const { wiredSlots, devices, failures } = report
-  const host = { ...state.host, wiredSlots, devices, failures }
+  const { wiredSlots, devices, failures, strays } = report
+  const host = { ...state.host, wiredSlots, devices, failures, strays }
   let next: State = { ...state, host, serial: Math.max(state.serial, lastLink(report)) }
   for (const nic of state.nics.values()) {
     const moved = withDevice(nic, report, at)
@@ -180,7 +181,7 @@ const applyHostReport = (state: State, report: HostReport, at: Millis): State =>
     // Its tables and rules are still to be made: look again at once.
     if (moved.phase.kind === 'wiring' && nic.phase.kind !== 'wiring') next = wantReconcile(next, at)
   }
-  next = quarantineStrays(markGone(next, report), report, at)
+  next = quarantineStrays(markGone(next, report), report.strays, at)
   return releaseLinks(next, link => !report.podLinks.has(link))
 }
 
@@ -229,36 +230,6 @@ const markGone = (state: State, report: HostReport): State => {
   const sandboxes = new Map(state.sandboxes)
   for (const sandbox of gone) sandboxes.set(sandbox.key, { ...sandbox, phase: { kind: 'gone' } })
   return { ...state, sandboxes }
-}
-
-// A pod the ledger forgot (a corrupt file) still uses its address: it must not be given to another.
-const quarantineStrays = (state: State, report: HostReport, at: Millis): State => {
-  let next = state
-  for (const { link, ips } of report.strays) {
-    for (const ip of ips) {
-      const held = findAddress(next, ip)
-      const use = held?.nic.uses.get(ip)
-      if (held === undefined || use?.kind === 'assigned' || use?.link === link) continue
-      const until = after(at, state.config.coolingMs)
-      const { nic, block } = held
-      const uses = new Map(nic.uses).set(ip, { kind: 'cooling', until, link, isStray: true, block })
-      next = withNic(next, { ...nic, uses })
-      const text =
-        `${ip} is used by link ${link} of a pod this daemon does not know; the address rests ` +
-        'until the link is gone, delete the pod to get it back'
-      next = noteProblem(next, `stray ${ip}`, { text, kind: 'host', at })
-    }
-  }
-  return next
-}
-
-type Held = { readonly nic: Nic; readonly block: Cidr }
-
-const findAddress = (state: State, ip: Ip): Held | undefined => {
-  for (const nic of state.nics.values()) {
-    for (const block of nic.blocks.keys()) if (contains(block, ip)) return { nic, block }
-  }
-  return undefined
 }
 
 const releaseLinks = (state: State, isGone: (link: number) => boolean): State => {

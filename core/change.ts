@@ -45,6 +45,7 @@ const aboutOthers = (state: State, id: NicId): State['problems'] =>
 
 /** Removes blocks and what is remembered of their addresses, except that some still rest. */
 export const dropBlocks = (nic: Nic, gone: readonly Cidr[]): Nic => {
+  if (gone.length === 0) return nic
   const names = new Set(gone)
   const blocks = new Map([...nic.blocks].filter(([cidr]) => !names.has(cidr)))
   // Rest goes on: the same address may be lent again before it is over.

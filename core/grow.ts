@@ -3,9 +3,9 @@
 
 import type { Priority } from './action.ts'
 import { healthOf } from './change.ts'
-import { act, isAffordable, isDue, nextOperation, type Draft } from './draft.ts'
+import { act, isAffordable, isDue, newDraft, nextOperation, type Draft } from './draft.ts'
 import { bitsOf, familyOf, type Family } from './ip.ts'
-import { type PoolName, token } from './names.ts'
+import { type Millis, type PoolName, token } from './names.ts'
 import { isBusy } from './nics.ts'
 import { allowanceOf, countWaiting, deficitOf, requestedSize } from './pool.ts'
 import type { BlockRequest, NodeFacts } from './ports.ts'
@@ -80,8 +80,11 @@ const canLend = (draft: Draft, nic: Nic): boolean => {
   return isDue(draft, nic.retryAt)
 }
 
+// A lost block has left its place on the NIC.
 const blockCount = (nic: Nic, family: Family): number =>
-  [...nic.blocks.keys()].filter(cidr => familyOf(cidr) === family).length
+  [...nic.blocks.values()].filter(
+    ({ cidr, phase }) => familyOf(cidr) === family && phase.kind !== 'lost',
+  ).length
 
 type Need = {
   readonly family: Family
@@ -137,6 +140,24 @@ const addNic = (draft: Draft, growth: Growth, priority: Priority): boolean => {
     return true
   }
   return false
+}
+
+/** True when an address could be lent at once if a pod asked for one. */
+export const canGrow = (
+  state: State,
+  pool: PoolName,
+  { family, now }: { readonly family: Family; readonly now: Millis },
+): boolean => {
+  const { node, cloud } = state
+  if (node === undefined || cloud.observedAt === undefined || cloud.attempts > 0) return false
+  if (!(allowanceOf(state, pool, { family, now }) > 0)) return false
+  const isOpen = ({ id }: { readonly id: Nic['subnet'] }): boolean =>
+    healthOf(state, id).exhaustedUntil <= now
+  const hasNicPlace = hasPlace(state, node) && cloud.nicsLimitedUntil <= now
+  return (
+    roomLeft(newDraft(state, now), { pool, family, node }) > 0 ||
+    (hasNicPlace && node.subnets.some(isOpen))
+  )
 }
 
 /** True when the instance can take one more NIC, counting those that are on their way. */

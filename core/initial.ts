@@ -1,7 +1,6 @@
 // What a daemon knows before anything happened, and the values that fit most clusters.
 
-import { defaultPool } from './names.ts'
-import { millis } from './names.ts'
+import { defaultPool, type Millis, millis } from './names.ts'
 import type { CoreConfig, State } from './state.ts'
 
 export const defaultConfig: CoreConfig = {
@@ -35,9 +34,12 @@ export const defaultConfig: CoreConfig = {
 export const initialState = (options: {
   readonly config: CoreConfig
   readonly epoch: string
+  /** Now; left out by those to whom the first moments do not matter. */
+  readonly at?: Millis
 }): State => ({
   config: options.config,
   epoch: options.epoch,
+  bornAt: options.at ?? millis(-1_000_000),
   serial: 0,
   node: undefined,
   nics: new Map(),
@@ -57,7 +59,14 @@ export const initialState = (options: {
     nicsLimitedUntil: millis(0),
     nicAttempts: 0,
   },
-  host: { reconciledAt: undefined, wantedAt: millis(0), wiredSlots: [], devices: [], failures: [] },
+  host: {
+    reconciledAt: undefined,
+    wantedAt: millis(0),
+    wiredSlots: [],
+    devices: [],
+    strays: [],
+    failures: [],
+  },
   surpluses: new Map(),
   problems: new Map(),
   tombstones: new Map(),

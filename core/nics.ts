@@ -62,11 +62,18 @@ const startReturning = (block: Block): Block =>
     ? block
     : { ...block, phase: { kind: 'returning', isDoubtful: false } }
 
-/** Takes a NIC the cloud told us of into the state; ends the intent it came from. */
-export const adoptNic = (state: State, seen: CloudNic, at: Millis): State => {
+/**
+ * Takes a NIC the cloud told us of into the state; ends the intent it came from. What it holds is
+ * believed only when trusted: an earlier life may have returned some of it.
+ */
+export const adoptNic = (
+  state: State,
+  seen: CloudNic,
+  { at, isTrusted }: { readonly at: Millis; readonly isTrusted: boolean },
+): State => {
   const known = state.nics.get(seen.id)
   const intent = seen.token === undefined ? undefined : state.intents.get(seen.token)
-  const nic = known ?? newNic(state, seen, { pool: intent?.pool ?? defaultPool, at })
+  const nic = known ?? newNic(state, seen, { pool: intent?.pool ?? defaultPool, at, isTrusted })
   const adopted = withNic(state, nic)
   if (seen.token === undefined) return adopted
   return { ...adopted, intents: without(adopted.intents, seen.token) }
@@ -83,7 +90,7 @@ export const newBlock = (state: State, cidr: Block['cidr'], at: Millis): Block =
 const newNic = (
   state: State,
   seen: CloudNic,
-  origin: { readonly pool: PoolName; readonly at: Millis },
+  origin: { readonly pool: PoolName; readonly at: Millis; readonly isTrusted: boolean },
 ): Nic => ({
   id: seen.id,
   mac: seen.mac,
@@ -99,7 +106,9 @@ const newNic = (
   phase: phaseOf(seen, origin.at),
   isProtected: seen.attachment.kind !== 'none' && seen.attachment.isProtected,
   device: undefined,
-  blocks: new Map(seen.blocks.map(cidr => [cidr, newBlock(state, cidr, origin.at)])),
+  blocks: new Map(
+    origin.isTrusted ? seen.blocks.map(cidr => [cidr, newBlock(state, cidr, origin.at)]) : [],
+  ),
   uses: new Map(),
   retryAt: millis(0),
   attempts: 0,

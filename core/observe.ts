@@ -5,11 +5,12 @@
 import { dropBlocks, dropNic, healthOf, wantObservation, withNic, without } from './change.ts'
 import type { Cidr } from './ip.ts'
 import { after, type Millis, millis, type NicId } from './names.ts'
-import { adoptNic, newBlock } from './nics.ts'
+import { adoptNic, isBusy, newBlock } from './nics.ts'
 import type { CloudNic, CloudObservation } from './ports.ts'
 import { isCooling } from './pool.ts'
 import { clearProblem, noteProblem } from './problems.ts'
 import type { Block, Nic, State, Use } from './state.ts'
+import { quarantineStrays } from './strays.ts'
 
 type Context = { readonly at: Millis; readonly startedAt: Millis }
 
@@ -25,7 +26,7 @@ export const applyObservation = (state: State, seen: CloudObservation, context: 
   for (const nic of state.nics.values()) {
     if (!ids.has(nic.id)) next = mergeMissingNic(next, nic, context)
   }
-  return settleIntents(next, context)
+  return quarantineStrays(settleIntents(next, context), next.host.strays, context.at)
 }
 
 const noteSubnets = (state: State, seen: CloudObservation): State => {
@@ -46,7 +47,10 @@ const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
   const known = state.nics.get(seen.id)
   if (known === undefined) {
     // A tombstone that is still kept outweighs this description.
-    return state.tombstones.has(seen.id) ? state : adoptNic(state, seen, context.at)
+    if (state.tombstones.has(seen.id)) return state
+    const isTrusted = isTrustworthy(state, context)
+    const adopted = adoptNic(state, seen, { at: context.at, isTrusted })
+    return isTrusted ? adopted : wantTrust(adopted)
   }
   if (!isAttachedHere(known)) {
     const merged = mergeUnattached(known, seen, context.at)
@@ -54,7 +58,7 @@ const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
     return merged.phase.kind === 'lost' ? next : clearProblem(next, `nic ${known.id}`)
   }
   if (seen.attachment.kind === 'none' || seen.attachment.kind === 'detaching') {
-    return mergeMissingNic(state, known, context)
+    return mergeDetachedNic(state, known, context)
   }
   const present: Nic = {
     ...known,
@@ -64,6 +68,13 @@ const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
   }
   return mergeBlocks(state, { nic: present, seen, context })
 }
+
+// In the first moments of a life descriptions may show what an earlier life has returned.
+const isTrustworthy = (state: State, { startedAt }: Context): boolean =>
+  startedAt >= after(state.bornAt, state.config.consistencyMs)
+
+const wantTrust = (state: State): State =>
+  wantObservation(state, after(state.bornAt, state.config.consistencyMs))
 
 const isAttachedHere = (nic: Nic): boolean =>
   nic.phase.kind === 'attaching' || nic.phase.kind === 'wiring' || nic.phase.kind === 'ready'
@@ -130,15 +141,23 @@ const mergeBlocks = (
       next = noteLostBlock(next, { nic: merge.nic, cidr: block.cidr, at: context.at })
     }
   }
+  // What an earlier life returned may still be described for a while.
+  const isTrusted = isTrustworthy(state, context)
   for (const cidr of seen.blocks) {
     const isNew = !blocks.has(cidr) && !gone.includes(cidr) && !state.tombstones.has(cidr)
-    if (isNew) blocks.set(cidr, newBlock(state, cidr, context.at))
+    if (isNew && isTrusted) blocks.set(cidr, newBlock(state, cidr, context.at))
+    if (isNew && !isTrusted) next = wantTrust(next)
   }
   for (const cidr of [...gone, ...[...blocks].flatMap(foundBlock)]) {
     next = clearProblem(next, `block ${cidr}`)
   }
-  return withNic(next, forgetRested(dropBlocks({ ...merge.nic, blocks }, gone), context.at))
+  const merged = isSame(blocks, merge.nic.blocks) ? merge.nic : { ...merge.nic, blocks }
+  return withNic(next, forgetRested(dropBlocks(merged, gone), context.at))
 }
+
+// The same map says to the ledger that there is nothing to write.
+const isSame = (a: ReadonlyMap<Cidr, Block>, b: ReadonlyMap<Cidr, Block>): boolean =>
+  a.size === b.size && [...a].every(([cidr, block]) => b.get(cidr) === block)
 
 const foundBlock = ([cidr, { phase }]: readonly [Cidr, Block]): readonly Cidr[] =>
   phase.kind === 'lost' ? [] : [cidr]
@@ -195,6 +214,26 @@ const holders = (nic: Nic, cidr: Cidr | undefined): string =>
     )
     .sort()
     .join(', ')
+
+// It exists and is not attached: an attach that did not work, or somebody detached it.
+const mergeDetachedNic = (state: State, nic: Nic, context: Context): State => {
+  const spanMs = state.config.consistencyMs
+  const { startedAt, at } = context
+  if (isBusy(state, nic.id) || nic.isPrimary || hasPods(nic)) {
+    return mergeMissingNic(state, nic, context)
+  }
+  if ('since' in nic.phase && startedAt < after(nic.phase.since, spanMs)) return state
+  const isSure = nic.missingSince !== undefined && startedAt >= after(nic.missingSince, spanMs)
+  if (nic.phase.kind !== 'attaching' && !isSure) return mergeMissingNic(state, nic, context)
+  const phase = { kind: 'created', since: at } as const
+  return withNic(state, {
+    ...nic,
+    phase,
+    isProtected: false,
+    device: undefined,
+    missingSince: undefined,
+  })
+}
 
 // Absent from a description, or described as not attached.
 const mergeMissingNic = (state: State, nic: Nic, context: Context): State => {

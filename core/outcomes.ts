@@ -55,7 +55,10 @@ export const applyResult = (state: State, event: Finished): State => {
         : calm
     case 'nicCreated':
       return result.outcome.kind === 'ok'
-        ? adoptNic(refreshSubnet(calm, result.outcome.value.subnet), result.outcome.value, event.at)
+        ? adoptNic(refreshSubnet(calm, result.outcome.value.subnet), result.outcome.value, {
+            at: event.at,
+            isTrusted: true,
+          })
         : calm
     case 'nicAttached':
       return applyAttached(calm, action, context)
@@ -77,9 +80,15 @@ export const applyResult = (state: State, event: Finished): State => {
 const applyNode = (state: State, node: NodeFacts, { at }: Context): State => {
   const isSame = state.node === undefined || state.node.instanceId === node.instanceId
   // What was remembered belongs to another machine (a disk that moved): none of it is true here.
+  const { config, epoch, bornAt } = state
   const base = isSame
     ? state
-    : { ...initialState(state), serial: state.serial, adds: state.adds, dels: state.dels }
+    : {
+        ...initialState({ config, epoch, at: bornAt }),
+        serial: state.serial,
+        adds: state.adds,
+        dels: state.dels,
+      }
   const cloud = { ...base.cloud, isDescribed: true, retryAt: millis(0), attempts: 0 }
   return wantObservation({ ...base, node, cloud }, at)
 }

@@ -2,6 +2,7 @@
 
 import type { Reason } from './action.ts'
 import { healthOf } from './change.ts'
+import { hasPlace } from './grow.ts'
 import type { Millis, PoolName } from './names.ts'
 import { countPool, isCooling } from './pool.ts'
 import type { HostFailure } from './ports.ts'
@@ -34,17 +35,16 @@ export const explain = (state: State, pool: PoolName, now: Millis): Cause => {
   }
   const tallies = state.config.families.map(family => countPool(state, pool, { family, now }))
   const tally = tallies.reduce((a, b) => (a.warm <= b.warm ? a : b))
-  const denied = problemOf(state, 'denied')
-  if (denied !== undefined) return { code: 'Denied', why: denied.text }
-  const host = unwired(state)
-  if (host !== undefined) return host
-  const isBlind = !state.cloud.isDescribed || state.cloud.observedAt === undefined
-  if (isBlind || state.cloud.attempts > 0) return unreachable(state)
-  const throttled = problemOf(state, 'throttled')
-  if (throttled !== undefined) return { code: 'Throttled', why: throttled.text }
   const held = tally.assigned + tally.cooling + tally.warm + tally.settling
   if (targets.maximum !== undefined && held >= targets.maximum)
     return atMaximum(pool, targets.maximum)
+  const host = unwired(state)
+  if (host !== undefined) return host
+  const hindering = hinderingProblem(state, now)
+  if (hindering?.kind === 'denied') return { code: 'Denied', why: hindering.text }
+  const isBlind = !state.cloud.isDescribed || state.cloud.observedAt === undefined
+  if (isBlind || state.cloud.attempts > 0) return unreachable(state)
+  if (hindering?.kind === 'throttled') return { code: 'Throttled', why: hindering.text }
   const full = exhausted(state, now)
   if (full !== undefined) return full
   const moving = movingNic(state)
@@ -117,11 +117,12 @@ const limitOrCooling = (
         'lower cooling or max-pods',
     }
   }
-  const isFull = state.nics.size >= Math.min(node?.limits.nicsMax ?? 0, config.nicsMax ?? Infinity)
-  if (isFull || state.cloud.nicsLimitedUntil > now) {
-    const limit = problemOf(state, 'limit')
+  const create = state.problems.get('createNic')
+  const isHeldUp = state.cloud.nicsLimitedUntil > now && create !== undefined
+  if (isHeldUp && create.kind !== 'limit') return { code: 'WaitingForCloud', why: create.text }
+  if (isHeldUp || (node !== undefined && !hasPlace(state, node))) {
     const why =
-      limit?.text ??
+      (isHeldUp ? create.text : undefined) ??
       `instance type ${node?.instanceType} has all its NICs and ${tally.assigned} addresses in ` +
         'use; lower max-pods or use a larger type'
     return { code: 'NicLimit', why }
@@ -139,6 +140,20 @@ const isAnyResting = (state: State, now: Millis): boolean =>
     ),
   )
 
-// Problems are cleared when the same call succeeds, so one that is there still holds.
-const problemOf = (state: State, kind: Problem['kind']): Problem | undefined =>
-  [...state.problems.values()].findLast(problem => problem.kind === kind)
+const growthCalls = ['describeNode', 'observeCloud', 'createNic', 'attachNic', 'lendBlocks']
+const problemMs = 150_000
+
+/**
+ * What lately kept the pool from growing. A problem is cleared when the same call succeeds, and what
+ * is still wanted is tried again within two minutes, so an older one hinders nobody.
+ */
+export const hinderingProblem = (state: State, now: Millis): Problem | undefined => {
+  let found: Problem | undefined
+  for (const [subject, problem] of state.problems) {
+    const isGrowth = growthCalls.includes(subject.split(' ', 1)[0] ?? '')
+    const isHard = problem.kind === 'denied' || problem.kind === 'throttled'
+    if (!isGrowth || !isHard || now - problem.lastAt > problemMs) continue
+    if (found?.kind !== 'denied') found = problem
+  }
+  return found
+}

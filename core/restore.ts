@@ -88,13 +88,13 @@ const readNic: Reader = (state, { key, value, at }) => {
   const nic: Nic = {
     id: nicId(key),
     mac,
-    slot: record.slot,
-    pool: poolName(record.pool),
-    subnet: subnetId(record.subnet),
-    isPrimary: record.isPrimary,
-    isManaged: record.isManaged,
-    isProtected: record.isProtected,
-    token: record.token === null ? undefined : token(record.token),
+    slot: readNumber(record.slot),
+    pool: poolName(readText(record.pool)),
+    subnet: subnetId(readText(record.subnet)),
+    isPrimary: readFlag(record.isPrimary),
+    isManaged: readFlag(record.isManaged),
+    isProtected: readFlag(record.isProtected),
+    token: record.token === null ? undefined : token(readText(record.token)),
     primaryAddresses: record.addresses.map(readIp),
     gateways: record.gateways.map(readIp),
     phase: readPhase(record, at),
@@ -114,7 +114,7 @@ const readPhase = ({ place, deviceIndex }: NicRecord, at: Millis): NicPhase => {
     case 'created':
       return { kind: 'created', since: at }
     case 'attached':
-      return { kind: 'attaching', since: at, deviceIndex: deviceIndex ?? 0 }
+      return { kind: 'attaching', since: at, deviceIndex: readNumber(deviceIndex ?? 0) }
     case 'leaving':
     case 'detached':
       return {
@@ -126,6 +126,7 @@ const readPhase = ({ place, deviceIndex }: NicRecord, at: Millis): NicPhase => {
     case 'lost':
       return { kind: 'lost', since: at }
   }
+  throw new TypeError('an unknown place')
 }
 
 const readBlock = (
@@ -133,14 +134,16 @@ const readBlock = (
   { at, settleMs }: { readonly at: Millis; readonly settleMs: number },
 ): Block => {
   // A clock that was set back must not make a block settle for years.
-  const lentAt = millis(Math.min(lent, at))
+  const lentAt = millis(Math.min(readNumber(lent), at))
   const phases: { readonly [Kind in Block['phase']['kind']]: Block['phase'] } = {
     held: { kind: 'held', settledAt: after(lentAt, settleMs) },
     lost: { kind: 'lost', since: at },
     // The call may have been on its way when the process ended.
     returning: { kind: 'returning', isDoubtful: true },
   }
-  return { cidr: readCidr(text), lentAt, phase: phases[kind], missingSince: undefined }
+  const phase: Block['phase'] | undefined = phases[kind]
+  if (phase === undefined) throw new TypeError('an unknown state')
+  return { cidr: readCidr(text), lentAt, phase, missingSince: undefined }
 }
 
 const readSandbox: Reader = (state, { value }) => {
@@ -149,18 +152,18 @@ const readSandbox: Reader = (state, { value }) => {
   if (nic === undefined || !Number.isInteger(record.hostIfindex)) return undefined
   const sandbox: Sandbox = {
     key: sandboxKey(record.containerId, record.ifName),
-    network: record.network,
-    containerId: record.containerId,
-    ifName: record.ifName,
-    netns: record.netns,
+    network: readText(record.network),
+    containerId: readText(record.containerId),
+    ifName: readText(record.ifName),
+    netns: readText(record.netns),
     pod: record.pod ?? undefined,
-    pool: poolName(record.pool),
+    pool: poolName(readText(record.pool)),
     nic: nic.id,
-    slot: record.slot,
+    slot: readNumber(record.slot),
     addresses: record.addresses.map(([ip, block]) => ({ ip: readIp(ip), block: readCidr(block) })),
-    mtu: record.mtu,
-    hostIfindex: record.hostIfindex,
-    createdAt: millis(record.createdAt),
+    mtu: readNumber(record.mtu),
+    hostIfindex: readNumber(record.hostIfindex),
+    createdAt: millis(readNumber(record.createdAt)),
     // Perhaps it was never answered: the runtime then sends a DEL, or its namespace is gone.
     phase: { kind: 'wired' },
   }
@@ -180,11 +183,11 @@ const readCooling: Reader = (state, { key, value, at }) => {
   const nic = state.nics.get(nicId(record.nic))
   if (nic === undefined) return undefined
   // A clock that was set back must not make an address rest for years.
-  const until = millis(Math.min(record.until, after(at, state.config.coolingMs)))
+  const until = millis(Math.min(readNumber(record.until), after(at, state.config.coolingMs)))
   const use: Use = {
     kind: 'cooling',
     until,
-    link: record.link ?? undefined,
+    link: record.link === null ? undefined : readNumber(record.link),
     isStray: false,
     block: readCidr(record.block),
   }
@@ -215,6 +218,22 @@ const readers = {
   sandbox: guarded(readSandbox),
   cooling: guarded(readCooling),
 } as const
+
+// A word or number of another kind makes the whole fact unreadable.
+const readNumber = (value: unknown): number => {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new TypeError('not a number')
+  return value
+}
+
+const readText = (value: unknown): string => {
+  if (typeof value !== 'string') throw new TypeError('not a text')
+  return value
+}
+
+const readFlag = (value: unknown): boolean => {
+  if (typeof value !== 'boolean') throw new TypeError('neither true nor false')
+  return value
+}
 
 const readIp = (text: string): Ip => {
   const parsed = parseIp(text)

@@ -16,12 +16,22 @@ import type {
   SubnetId,
   Token,
 } from './names.ts'
-import type { BlockRequest, Device, Failure, HostFailure, NodeFacts, Subnet } from './ports.ts'
+import type {
+  BlockRequest,
+  Device,
+  Failure,
+  HostFailure,
+  HostReport,
+  NodeFacts,
+  Subnet,
+} from './ports.ts'
 
 export type State = {
   readonly config: CoreConfig
   /** Random text of this process's life; makes tokens unique even when the ledger was lost. */
   readonly epoch: string
+  /** When this life of the process began. */
+  readonly bornAt: Millis
   /** Counts operations, tokens and pod links; saved, so that none is given twice. */
   readonly serial: number
   readonly node: NodeFacts | undefined
@@ -266,6 +276,8 @@ export type HostView = {
   /** Slots whose tables and rules are in place, as last reported. */
   readonly wiredSlots: readonly number[]
   readonly devices: readonly Device[]
+  /** Pod links that belong to no pod we know, as last reported. */
+  readonly strays: HostReport['strays']
   /** What of the node's wiring could not be made at the last look. */
   readonly failures: readonly string[]
 }

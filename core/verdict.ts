@@ -1,8 +1,10 @@
 // Whether the node can serve an ADD now, for STATUS and readiness, from the state alone.
 
+import { canGrow } from './grow.ts'
+import type { Family } from './ip.ts'
 import type { Millis, PoolName } from './names.ts'
 import { countPool, inFlight } from './pool.ts'
-import { explain } from './reason.ts'
+import { explain, hinderingProblem } from './reason.ts'
 import type { State } from './state.ts'
 
 export type Verdict =
@@ -32,8 +34,16 @@ const canServe = (state: State, pool: PoolName, now: Millis): boolean =>
   state.config.families.every(family => {
     const counts = countPool(state, pool, { family, now })
     const isComing = counts.settling > 0 || inFlight(state, pool, family) > 0
-    return counts.warm > 0 || (isComing && isPrimaryReady(state))
+    if (counts.warm > 0) return true
+    return isPrimaryReady(state) && (isComing || canGrowNow(state, pool, { family, now }))
   })
+
+// Nothing is kept warm where the target is 0, but an address is only a call away.
+const canGrowNow = (
+  state: State,
+  pool: PoolName,
+  at: { readonly family: Family; readonly now: Millis },
+): boolean => canGrow(state, pool, at) && hinderingProblem(state, at.now) === undefined
 
 /** True once the primary NIC's tables and rules are in place: before that nothing can be wired. */
 export const isPrimaryReady = (state: State): boolean =>
