@@ -20,8 +20,10 @@ const spent = (calls: number, from: Budget = new Map(), atMs = 0): Budget =>
   )
 
 /** Milliseconds a call has to wait. */
-const wait = (budget: Budget, priority: Priority, atMs = 0, name: 'lend' | 'attach' = 'lend') =>
-  availableAt(budget, rates, { class: name, priority, now: millis(atMs) }) - atMs
+const wait = (budget: Budget, priority: Priority, atMs = 0) =>
+  availableAt(budget, rates, { class: 'lend', priority, now: millis(atMs) }) - atMs
+const attachWait = (budget: Budget, priority: Priority) =>
+  availableAt(budget, rates, { class: 'attach', priority, now: millis(0) })
 
 const check = (calls: number, want: readonly number[]) => {
   const budget = spent(calls)
@@ -40,10 +42,10 @@ test.each([
 ])('after $calls calls the four priorities wait $want ms', ({ calls, want }) => check(calls, want))
 
 test('a full bucket of one token serves every priority', () => {
-  expect(wait(new Map(), 'sweeping', 0, 'attach')).toBe(0)
+  expect(attachWait(new Map(), 'sweeping')).toBe(0)
   const budget = spend(new Map(), rates, { class: 'attach', now: millis(0) })
-  expect(wait(budget, 'blocking', 0, 'attach')).toBe(2_000)
-  expect(wait(budget, 'sweeping', 0, 'attach')).toBe(2_000)
+  expect(attachWait(budget, 'blocking')).toBe(2_000)
+  expect(attachWait(budget, 'sweeping')).toBe(2_000)
 })
 
 test('it refills with time, up to its capacity and not beyond', () => {
@@ -58,7 +60,7 @@ test('a clock that stands or steps back gives no tokens and takes none', () => {
   expect(wait(empty, 'blocking', 9_000)).toBe(500)
 })
 
-test('classes do not share a bucket', () => expect(wait(spent(8), 'blocking', 0, 'attach')).toBe(0))
+test('classes do not share a bucket', () => expect(attachWait(spent(8), 'blocking')).toBe(0))
 
 test.each([
   { before: 0, jitter: 0, retryAfterMs: undefined, want: 500 },

@@ -3,15 +3,9 @@
 
 import { expect, test } from 'vitest'
 import { defaultPool, poolName } from './names.ts'
+import type { PoolTargets } from './state.ts'
 import { countPool, deficitOf, inFlight, surplusOf, wantedAddresses } from './pool.ts'
-import {
-  type ConfigChange,
-  countsText,
-  filledNode,
-  nicOf,
-  readyNode,
-  type TestNode,
-} from './testing.ts'
+import { countsText, filledNode, nicOf, readyNode, type TestNode } from './testing.ts'
 
 const check = (node: TestNode, want: string) => expect(countsText(node)).toBe(want)
 
@@ -99,25 +93,50 @@ test('of a long IPv6 prefix no more addresses count than are given out', () => {
   expect(block?.cidr).toBe('2001:db8:0:1::100/128')
 })
 
-test.each<[string, ConfigChange['pool'], number, string]>([
-  ['nothing set', {}, 0, 'wanted 0, deficit 0, surplus 0'],
-  ['warm target', { warmTarget: 3 }, 0, 'wanted 3, deficit 3, surplus -3'],
-  ['warm target and pods', { warmTarget: 3 }, 2, 'wanted 5, deficit 5, surplus -5'],
-  ['pods alone', { warmTarget: 0 }, 2, 'wanted 2, deficit 2, surplus -2'],
-  ['the minimum is more', { warmTarget: 1, minimum: 4 }, 2, 'wanted 4, deficit 4, surplus -4'],
-  ['the minimum is less', { warmTarget: 3, minimum: 4 }, 2, 'wanted 5, deficit 5, surplus -5'],
-  ['the maximum is less', { warmTarget: 3, maximum: 4 }, 2, 'wanted 4, deficit 4, surplus -4'],
-  [
-    'the maximum is below the minimum',
-    { minimum: 4, maximum: 2 },
-    0,
-    'wanted 2, deficit 2, surplus -2',
-  ],
+test.each<{ name: string; pool: Partial<PoolTargets>; pods: number; want: string }>([
+  { name: 'nothing set', pool: {}, pods: 0, want: 'wanted 0, deficit 0, surplus 0' },
+  { name: 'a target', pool: { warmTarget: 3 }, pods: 0, want: 'wanted 3, deficit 3, surplus -3' },
+  { name: 'both', pool: { warmTarget: 3 }, pods: 2, want: 'wanted 5, deficit 5, surplus -5' },
+  { name: 'pods alone', pool: { warmTarget: 0 }, pods: 2, want: 'wanted 2, deficit 2, surplus -2' },
+  {
+    name: 'a minimum that is more',
+    pool: { warmTarget: 1, minimum: 4 },
+    pods: 2,
+    want: 'wanted 4, deficit 4, surplus -4',
+  },
+  {
+    name: 'a minimum that is less',
+    pool: { warmTarget: 3, minimum: 4 },
+    pods: 2,
+    want: 'wanted 5, deficit 5, surplus -5',
+  },
+  {
+    name: 'a maximum that is less',
+    pool: { warmTarget: 3, maximum: 4 },
+    pods: 2,
+    want: 'wanted 4, deficit 4, surplus -4',
+  },
+  {
+    name: 'a maximum below the minimum',
+    pool: { minimum: 4, maximum: 2 },
+    pods: 0,
+    want: 'wanted 2, deficit 2, surplus -2',
+  },
   // 0 is a number like others, not "unset".
-  ['a maximum of 0', { warmTarget: 3, maximum: 0 }, 2, 'wanted 0, deficit 0, surplus 0'],
-  ['no maximum', { warmTarget: 3, maximum: undefined }, 0, 'wanted 3, deficit 3, surplus -3'],
-])('an empty pool with %s', (_, pool, pods, want) => {
-  const node = readyNode({ pool: pool ?? {} })
+  {
+    name: 'a maximum of 0',
+    pool: { warmTarget: 3, maximum: 0 },
+    pods: 2,
+    want: 'wanted 0, deficit 0, surplus 0',
+  },
+  {
+    name: 'no maximum',
+    pool: { warmTarget: 3, maximum: undefined },
+    pods: 0,
+    want: 'wanted 3, deficit 3, surplus -3',
+  },
+])('an empty pool, $pods pods that wait, $name', ({ pool, pods, want }) => {
+  const node = readyNode({ pool })
   for (let i = 0; i < pods; i++) node.add(`p${i}`)
   expect(numbers(node)).toBe(want)
 })

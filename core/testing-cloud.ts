@@ -54,11 +54,57 @@ export const testFacts = (options: TestCloudOptions = {}): NodeFacts => ({
 
 /** A cloud with one instance and its primary NIC `eni-1`. */
 export const createTestCloud = (options: TestCloudOptions = {}): TestCloud => {
+  const estate = createEstate()
+  const { nics } = estate
+  estate.create(subnetOf(1).id, { isPrimary: true, attachment: attached(0) })
+
+  const cloud: TestCloud = {
+    nics,
+    facts: testFacts(options),
+    describe: () => ({ nics: [...nics.values()], subnets: cloud.facts.subnets }),
+    perform: action => {
+      switch (action.kind) {
+        case 'describeNode':
+          return { kind: 'nodeDescribed', outcome: ok(cloud.facts) }
+        case 'observeCloud':
+          return { kind: 'observed', outcome: ok(cloud.describe()) }
+        case 'createNic': {
+          const { token, subnet, blocks } = action.request
+          const known = [...nics.values()].find(nic => nic.token === token)
+          const nic = known ?? estate.create(subnet, { token })
+          if (known === undefined) estate.lend(nic.id, blocks)
+          return { kind: 'nicCreated', outcome: ok(nics.get(nic.id) ?? nic) }
+        }
+        case 'attachNic': {
+          const nic = estate.change(action.nic, { attachment: attached(action.deviceIndex) })
+          const outcome = nic === undefined ? failed(refusal('notFound')) : ok(nic)
+          return { kind: 'nicAttached', outcome }
+        }
+        case 'detachNic':
+          estate.change(action.nic, { attachment: { kind: 'none' } })
+          return { kind: 'nicDetached', outcome: ok(undefined) }
+        case 'deleteNic':
+          estate.giveBack(action.nic, nics.get(action.nic)?.blocks ?? [])
+          nics.delete(action.nic)
+          return { kind: 'nicDeleted', outcome: ok(undefined) }
+        case 'lendBlocks':
+          return { kind: 'blocksLent', outcome: ok(estate.lend(action.nic, action.blocks)) }
+        case 'returnBlocks':
+          estate.giveBack(action.nic, action.blocks)
+          return { kind: 'blocksReturned', outcome: ok(action.blocks) }
+      }
+    },
+  }
+  return cloud
+}
+
+/** The NICs of the cloud and what was lent to them. */
+const createEstate = () => {
   const nics = new Map<NicId, CloudNic>()
   const space = createSpace()
   let made = 0
 
-  const newNic = (subnet: SubnetId, fields: Partial<CloudNic>): CloudNic => {
+  const create = (subnet: SubnetId, fields: Partial<CloudNic>): CloudNic => {
     const number = Number(subnet.replace('subnet-', ''))
     made++
     const nic: CloudNic = {
@@ -94,49 +140,10 @@ export const createTestCloud = (options: TestCloudOptions = {}): TestCloud => {
     const nic = nics.get(id)
     if (nic === undefined) return
     const gone = nic.blocks.filter(block => blocks.includes(block))
-    gone.forEach(block => space.free(nic.subnet, block))
+    gone.forEach(block => space.free(block))
     change(id, { blocks: nic.blocks.filter(block => !gone.includes(block)) })
   }
-  newNic(subnetOf(1).id, { isPrimary: true, attachment: attached(0) })
-
-  const cloud: TestCloud = {
-    nics,
-    facts: testFacts(options),
-    describe: () => ({ nics: [...nics.values()], subnets: cloud.facts.subnets }),
-    perform: action => {
-      switch (action.kind) {
-        case 'describeNode':
-          return { kind: 'nodeDescribed', outcome: ok(cloud.facts) }
-        case 'observeCloud':
-          return { kind: 'observed', outcome: ok(cloud.describe()) }
-        case 'createNic': {
-          const { token, subnet, blocks } = action.request
-          const known = [...nics.values()].find(nic => nic.token === token)
-          const nic = known ?? newNic(subnet, { token })
-          if (known === undefined) lend(nic.id, blocks)
-          return { kind: 'nicCreated', outcome: ok(nics.get(nic.id) ?? nic) }
-        }
-        case 'attachNic': {
-          const nic = change(action.nic, { attachment: attached(action.deviceIndex) })
-          const outcome = nic === undefined ? failed(refusal('notFound')) : ok(nic)
-          return { kind: 'nicAttached', outcome }
-        }
-        case 'detachNic':
-          change(action.nic, { attachment: { kind: 'none' } })
-          return { kind: 'nicDetached', outcome: ok(undefined) }
-        case 'deleteNic':
-          giveBack(action.nic, nics.get(action.nic)?.blocks ?? [])
-          nics.delete(action.nic)
-          return { kind: 'nicDeleted', outcome: ok(undefined) }
-        case 'lendBlocks':
-          return { kind: 'blocksLent', outcome: ok(lend(action.nic, action.blocks)) }
-        case 'returnBlocks':
-          giveBack(action.nic, action.blocks)
-          return { kind: 'blocksReturned', outcome: ok(action.blocks) }
-      }
-    },
-  }
-  return cloud
+  return { nics, create, change, lend, giveBack }
 }
 
 const attached = (deviceIndex: number): CloudNic['attachment'] => ({
@@ -195,7 +202,7 @@ const createSpace = () => {
       const address = addressAt(base(subnet, family), offset)
       return length === 28 ? cidrOf(address, 28) : hostCidr(address)
     },
-    free: (_subnet: SubnetId, block: Cidr): void => void freed.push(block),
+    free: (block: Cidr): void => void freed.push(block),
   }
 }
 

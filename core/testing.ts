@@ -84,7 +84,10 @@ export const requestOf = (name: string, options: AddOptions = {}): AddRequest =>
 /** A daemon that has just started and knows nothing. */
 export const newNode = (change: ConfigChange = {}, cloud: TestCloudOptions = {}): TestNode =>
   nodeFrom(
-    initialState({ config: configured({ ...defaultConfig, settleMs: 1_000 }, change), epoch: 'e1' }),
+    initialState({
+      config: configured({ ...defaultConfig, settleMs: 1_000 }, change),
+      epoch: 'e1',
+    }),
     createTestCloud(cloud),
   )
 

@@ -43,7 +43,10 @@ const canGrowNow = (
   state: State,
   pool: PoolName,
   at: { readonly family: Family; readonly now: Millis },
-): boolean => canGrow(state, pool, at) && hinderingProblem(state, at.now) === undefined
+): boolean =>
+  state.config.pools.get(pool)?.warmTarget === 0 &&
+  canGrow(state, pool, at) &&
+  hinderingProblem(state, at.now) === undefined
 
 /** True once the primary NIC's tables and rules are in place: before that nothing can be wired. */
 export const isPrimaryReady = (state: State): boolean =>

@@ -263,7 +263,8 @@ const readOrExplain = (file: string): string => {
   }
 }
 
-// ENIWAY_POOL_WARM_TARGET=3 is pool.warmTarget: 3; lists are separated by commas.
+// ENIWAY_POOL_WARM_TARGET=3 is pool.warmTarget: 3. What the text means is told by the field's schema:
+// lists are separated by commas, a text is taken as it is, everything else is YAML.
 const environmentValues = (
   environment: Readonly<Record<string, string | undefined>>,
 ): readonly (readonly [readonly string[], unknown])[] => {
@@ -276,11 +277,28 @@ const environmentValues = (
         `the environment variable ${name} is unknown; see docs/configuration.md`,
       )
     }
-    return [[keys, text.includes(',') ? text.split(',').map(scalar) : scalar(text)] as const]
+    return [[keys, valueOf(text, bareSchema(fieldAt(keys)))] as const]
   })
 }
 
-const scalar = (text: string): unknown => parse(text)
+const valueOf = (text: string, field: unknown): unknown => {
+  if (field instanceof z.ZodArray) return text.split(',').map(item => item.trim())
+  if (field instanceof z.ZodString) return text
+  try {
+    return parse(text)
+  } catch {
+    return text
+  }
+}
+
+const fieldAt = (keys: readonly string[]): unknown =>
+  keys.reduce<unknown>((field, key) => objectShape(field)?.[key], schema)
+
+// The schema without its default.
+const bareSchema = (field: unknown): unknown => {
+  const isWrapped = field instanceof z.ZodDefault || field instanceof z.ZodOptional
+  return isWrapped ? bareSchema(field.unwrap()) : field
+}
 
 /** ENIWAY_ and the keys in capitals with underscores. */
 export const variableName = (keys: readonly string[]): string =>
@@ -306,9 +324,11 @@ const place = (raw: Record<string, unknown>, keys: readonly string[], value: unk
   const [key = '', ...rest] = keys
   if (rest.length === 0) raw[key] = value
   else {
-    const inner = (raw[key] ?? {}) as Record<string, unknown>
+    const inner = raw[key] ?? {}
+    // Something else than a section: left alone, so that the schema says what is wrong with it.
+    if (typeof inner !== 'object' || Array.isArray(inner)) return
     raw[key] = inner
-    place(inner, rest, value)
+    place(inner as Record<string, unknown>, rest, value)
   }
 }
 

@@ -41,10 +41,12 @@ export const createLoop = <State, Event, Action>(
   let inbox: Event[] = []
   let isScheduled = false
   let isStopped = false
+  let isTurning = false
   let cancelWake: () => void = () => undefined
 
   const schedule = (): void => {
-    if (isScheduled || isStopped) return
+    // A turn that runs takes up what arrives before it ends.
+    if (isScheduled || isTurning || isStopped) return
     isScheduled = true
     parts.clock.soon(turn)
   }
@@ -58,7 +60,10 @@ export const createLoop = <State, Event, Action>(
     const changes = parts.changes(saved, state)
     if (changes.length > 0) parts.store.save(changes)
     saved = state
-    for (const action of planned.actions) parts.perform(action)
+    for (const action of planned.actions) {
+      if (isStopped) break
+      parts.perform(action)
+    }
     return planned.wakeAt
   }
 
@@ -66,6 +71,7 @@ export const createLoop = <State, Event, Action>(
     isScheduled = false
     if (isStopped) return
     cancelWake()
+    isTurning = true
     try {
       let wakeAt = round()
       // Host work answers at once: its results are taken up before the turn ends.
@@ -73,10 +79,12 @@ export const createLoop = <State, Event, Action>(
         if (!(rounds < roundsMax)) throw new Error(`one turn planned ${rounds} times in a row`)
         wakeAt = round()
       }
-      if (wakeAt !== undefined) cancelWake = parts.clock.at(wakeAt, schedule)
+      if (wakeAt !== undefined && !isStopped) cancelWake = parts.clock.at(wakeAt, schedule)
     } catch (error) {
       isStopped = true
       parts.onFatal(error)
+    } finally {
+      isTurning = false
     }
   }
 
