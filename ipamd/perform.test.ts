@@ -80,27 +80,33 @@ const start = (answer: () => Promise<Outcome<unknown>> = async () => ok('value')
 
 const settled = () => new Promise<void>(resolve => void setImmediate(resolve))
 
-const cloudActions = [
-  ['describeNode', {}, 'describeNode', 'nodeDescribed'],
-  ['observeCloud', {}, 'observe', 'observed'],
-  ['createNic', { request: { token: 't' }, pool: 'p' }, 'createNic {"token":"t"}', 'nicCreated'],
+const rows = [
+  ['describeNode', {}, /^describeNode$/, 'nodeDescribed'],
+  ['observeCloud', {}, /^observe$/, 'observed'],
+  [
+    'createNic',
+    { request: { token: 't' }, pool: 'p' },
+    /^createNic \{"token":"t"\}$/,
+    'nicCreated',
+  ],
   ['attachNic', { nic: 'eni-1', deviceIndex: 1 }, /^attachNic .*"deviceIndex":1/, 'nicAttached'],
-  ['detachNic', { nic: 'eni-1' }, 'detachNic "eni-1"', 'nicDetached'],
-  ['deleteNic', { nic: 'eni-1' }, 'deleteNic "eni-1"', 'nicDeleted'],
+  ['detachNic', { nic: 'eni-1' }, /^detachNic "eni-1"$/, 'nicDetached'],
+  ['deleteNic', { nic: 'eni-1' }, /^deleteNic "eni-1"$/, 'nicDeleted'],
   ['lendBlocks', { nic: 'eni-1', blocks: { count: 2 } }, /^lendBlocks .*"count":2/, 'blocksLent'],
   ['returnBlocks', { nic: 'eni-1', blocks: ['b'] }, /^returnBlocks .*\["b"\]/, 'blocksReturned'],
 ] as const
+const cases = rows.map(([kind, fields, call, result]) => ({ kind, fields, call, result }))
 
 const actionOf = (kind: CloudAction['kind'], fields: object): CloudAction =>
   ({ kind, id: operationId(7), priority: 'blocking', ...fields }) as CloudAction
 
-test.each(cloudActions)('%s: one call, one event', async (kind, fields, call, result) => {
+test.each(cases)('$kind: one call, one event', async ({ kind, fields, call, result }) => {
   const world = start()
   world.perform(actionOf(kind, fields))
   expect(world.posted).toEqual([])
   world.now = millis(1_250)
   await settled()
-  expect(world.calls).toEqual([typeof call === 'string' ? call : expect.stringMatching(call)])
+  expect(world.calls).toEqual([expect.stringMatching(call)])
   expect(world.posted).toEqual([
     {
       kind: 'finished',
@@ -113,7 +119,7 @@ test.each(cloudActions)('%s: one call, one event', async (kind, fields, call, re
   expect(world.reports).toMatchObject([{ failure: undefined, milliseconds: 250 }])
 })
 
-test.each(cloudActions)('%s: a failure is a result', async (kind, fields, _call, result) => {
+test.each(cases)('$kind: a failure is a result', async ({ kind, fields, result }) => {
   const world = start(async () => failed(failure))
   world.perform(actionOf(kind, fields))
   await settled()
@@ -121,23 +127,18 @@ test.each(cloudActions)('%s: a failure is a result', async (kind, fields, _call,
   expect(world.reports).toMatchObject([{ failure }])
 })
 
-test.each(cloudActions)(
-  '%s: a provider that throws is doubted',
-  async (kind, fields, _, result) => {
-    const world = start(() => Promise.reject(new TypeError('x is undefined')))
-    world.perform(actionOf(kind, fields))
-    await settled()
-    const doubted = {
-      kind: 'transient',
-      ambiguous: true,
-      code: 'TypeError',
-      message: 'x is undefined',
-    }
-    expect(world.posted).toMatchObject([
-      { result: { kind: result, outcome: { failure: doubted } } },
-    ])
-  },
-)
+test.each(cases)('$kind: a provider that throws is doubted', async ({ kind, fields, result }) => {
+  const world = start(() => Promise.reject(new TypeError('x is undefined')))
+  world.perform(actionOf(kind, fields))
+  await settled()
+  const doubted = {
+    kind: 'transient',
+    ambiguous: true,
+    code: 'TypeError',
+    message: 'x is undefined',
+  }
+  expect(world.posted).toMatchObject([{ result: { kind: result, outcome: { failure: doubted } } }])
+})
 
 test('what is thrown need not be an error', async () => {
   // eslint-disable-next-line prefer-promise-reject-errors

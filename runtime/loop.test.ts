@@ -40,6 +40,9 @@ type Options = {
   readonly save?: (changes: readonly LedgerChange[]) => void
 }
 
+const changeText = (change: LedgerChange): string =>
+  change.kind === 'put' ? `${change.key}→${String(change.value)}` : `drop ${change.key}`
+
 /** The state is a number that each event raises; everything that happens is written down. */
 const start = (options: Options = {}) => {
   const { clock, drain, pass, timers } = createTestClock()
@@ -60,7 +63,7 @@ const start = (options: Options = {}) => {
       before === now ? [] : [{ kind: 'put', key: `${before}`, value: now }],
     store: {
       save: changes => {
-        log.push(`save ${changes.map(c => `${c.key}→${c.kind === 'put' ? c.value : ''}`).join()}`)
+        log.push(`save ${changes.map(changeText).join()}`)
         options.save?.(changes)
       },
     },

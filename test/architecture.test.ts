@@ -247,14 +247,16 @@ test(`no file has more than ${linesMax} lines`, () =>
 const withoutLiterals = (line: string): string =>
   line.replaceAll(/'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`[^`]*`|\/(?:\\.|[^/])+\//g, "''")
 
+const lengthOf = (line: string): number => Array.from(line).length
+
 test(`no line has more than ${columnsMax} characters, literals aside`, () =>
   check(
     sources.flatMap(({ path, text }) =>
       text.split('\n').flatMap((line, i) => {
         const isComment = /^\s*(?:\/\/|\/?\*)/.test(line)
-        const counted = [...line].length > columnsMax && !isComment ? withoutLiterals(line) : line
-        return [...counted].length > columnsMax
-          ? [`${path}:${i + 1} has ${[...counted].length} characters`]
+        const counted = lengthOf(line) > columnsMax && !isComment ? withoutLiterals(line) : line
+        return lengthOf(counted) > columnsMax
+          ? [`${path}:${i + 1} has ${lengthOf(counted)} characters`]
           : []
       }),
     ),
