@@ -212,8 +212,8 @@ describe.concurrent('a bad day of the cloud', () => {
       await stage.admin.addFault({ effect, instance: name, count: 1 })
       await node.start({ pool: { warmTarget: 0 }, intervals: { appearWithinSeconds: 5 } })
       await addMany(node, podsOfPrimary)
-      const patient = add(node, 'patient', 60)
       const hasty = await add(node, 'hasty', 3)
+      const patient = add(node, 'patient', 60)
       expect(hasty).toMatch(/: eni-\w+ is being attached; the pod is tried again/)
       const nic = /eni-\w+/.exec(hasty)?.[0] ?? ''
       expect(await patient).toMatch(/^10\./)
