@@ -10,6 +10,8 @@ export default defineConfig({
           name: 'fast',
           include: ['**/*.test.ts'],
           exclude: ['node_modules/**', 'dist/**', 'test/kernel/**', 'test/e2e/**'],
+          // Long only so that a busy machine fails nothing; none of these tests waits.
+          testTimeout: 60_000,
         },
       },
       {
