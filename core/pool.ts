@@ -54,9 +54,6 @@ export const isSettled = (block: Block, now: Millis): boolean =>
 export const isServing = (nic: Nic): boolean =>
   nic.phase.kind === 'ready' && nic.isManaged && nic.missingSince === undefined
 
-export const poolNics = (state: State, pool: PoolName): readonly Nic[] =>
-  [...state.nics.values()].filter(nic => nic.pool === pool && nic.isManaged)
-
 /** Counts of one pool and family over all its NICs. */
 export const countPool = (
   state: State,

@@ -92,9 +92,6 @@ export const rulePriority = { pods: 512, nics: 1024 } as const
  */
 export const markMask = 0x7f00_0000
 
-/** Slots that fit the mark. */
-export const slotsMax = 127
-
 export const nicTable = (slot: number): number => podTable + slot
 export const nicMark = (slot: number): number => slot * 2 ** 24
 
