@@ -1,5 +1,5 @@
-// A node with two NICs in a small VPC, for tests of the Host: the VPC drops what a NIC may not send,
-// as clouds do, so that a packet on the wrong NIC is a packet lost.
+// A node with two NICs in a small VPC, for tests of the Host: the VPC drops what a NIC may not
+// send, as clouds do, so that a packet on the wrong NIC is a packet lost.
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -58,7 +58,8 @@ const nics = [1, 2] as const
 const plug =
   (node: Namespace) =>
   (slot: 1 | 2): readonly string[] => [
-    `link add p${slot} mtu ${mtu} type veth peer name eth${slot - 1} address ${nicMac[slot]} mtu ${mtu} netns ${node.name}`,
+    `link add p${slot} mtu ${mtu} type veth peer name eth${slot - 1} ` +
+      `address ${nicMac[slot]} mtu ${mtu} netns ${node.name}`,
     `link set p${slot} up`,
     `route add ${nicAddress[slot]}/32 dev p${slot} src ${gateway}`,
     `route add 10.0.${slot}.0/24 via ${nicAddress[slot]} dev p${slot} onlink`,
@@ -162,8 +163,9 @@ export const makeMany = (count: number): { readonly paths: readonly string[]; re
 }
 
 /**
- * The node's state as sorted lines: links, IPv4 addresses, rules, routes but those of link-local IPv6
- * (which come when they like), permanent neighbours, sysctls and nftables. `handles` also tells whether rules were loaded anew.
+ * The node's state as sorted lines: links, IPv4 addresses, rules, routes but those of link-local
+ * IPv6 (which come when they like), permanent neighbours, sysctls and nftables. `handles` also
+ * tells whether rules were loaded anew.
  */
 export const dumpNode = ({ node }: Lab, options: { readonly handles?: boolean } = {}): string => {
   const lines = (command: string, ...args: readonly string[]): readonly string[] =>

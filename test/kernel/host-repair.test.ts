@@ -1,5 +1,5 @@
-// The Host puts back what somebody else removed or changed, one thing at a time, leaves alone what is
-// not its own, and does nothing when nothing is wrong.
+// The Host puts back what somebody else removed or changed, one thing at a time, leaves alone what
+// is not its own, and does nothing when nothing is wrong.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PodWiring } from '#core/wiring.ts'
@@ -64,7 +64,7 @@ test('nothing is wrong: nothing changes, not even the handle of a rule', async (
   expect(dumpNode(lab, { handles: true })).toBe(before)
 })
 
-/** What somebody does, and what the report says was put back; undefined: settings are not listed. */
+/** What somebody does, and what the report says was put back; undefined: it lists no settings. */
 const damages: readonly (readonly [string, () => void, RegExp | undefined])[] = [
   ['rule of the pods', () => node('ip rule del pref 512'), /^rule 512: inet4 lookup 200$/],
   [
@@ -76,7 +76,8 @@ const damages: readonly (readonly [string, () => void, RegExp | undefined])[] = 
     'every rule',
     () =>
       node(
-        'ip rule flush && ip rule add pref 32766 lookup main && ip rule add pref 32767 lookup default',
+        'ip rule flush',
+        '&& ip rule add pref 32766 lookup main && ip rule add pref 32767 lookup default',
       ),
     /^rule 512/,
   ],

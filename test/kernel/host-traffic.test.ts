@@ -127,7 +127,7 @@ test('a pod that takes another address is heard by nobody', async () => {
   expect(counted).toMatch(/counter packets [1-9]\d* .* comment "spoofed"/)
 })
 
-test('NodePort: asked on the primary NIC, answered by a pod of a secondary NIC through the primary', async () => {
+test('NodePort: the answer leaves through the NIC that was asked', async () => {
   run(
     'nsenter',
     [`--net=${lab.node.path}`, 'nft', '-f', '-'],
@@ -190,7 +190,7 @@ test('mark bits of others survive, and ours do not disturb theirs', async () => 
   expect(counted).toMatch(/counter packets [1-9]\d* bytes \d+ comment "kept"/)
 })
 
-test('a new process, and a table that is loaded anew, change nothing and lose no packet', async () => {
+test('a new process and a table that is loaded anew lose no packet', async () => {
   const pods = [first, second]
   await host.reconcile(desired(pods))
   const before = dumpNode(lab)

@@ -153,9 +153,9 @@ describe.concurrent('a bad day of the daemon', () => {
 
     await node.start({ pool })
     const [sentence] = await sentencesOf(node, 'ledger problem')
-    expect(sentence).toMatch(
-      /^the ledger \S+ is damaged: .*; all \d+ saves with a valid checksum are kept and the damaged file lies in \S+\.corrupt-1; check the disk/,
-    )
+    expect(sentence).toMatch(/^the ledger \S+ is damaged: \d+ unreadable bytes at offset \d+/)
+    expect(sentence).toMatch(/; all \d+ saves with a valid checksum are kept and the damaged /)
+    expect(sentence).toMatch(/ file lies in \S+\.corrupt-1; check the disk, and delete that file /)
     const rests = ({ address }: Pod) =>
       `${address} is used by link \\d+ of a pod this daemon does not know; the address rests`
     await node.untilView('both are reported', ({ errors }) =>

@@ -49,7 +49,7 @@ const addPod = async (node: StageNode): Promise<Pod> => {
     const address = answer?.ips?.[0]?.address.split('/')[0]
     if (address !== undefined) return { node, container, netns, address }
     // There are far more addresses than workers, so only a daemon that is dead may refuse.
-    if (!/^eniway daemon is not answering/.test(answer?.msg ?? '')) {
+    if (answer?.msg?.startsWith('eniway daemon is not answering') !== true) {
       throw new Error(`${container}: ${answer?.msg}; ${JSON.stringify(await node.view())}`)
     }
     refusals++

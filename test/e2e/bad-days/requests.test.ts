@@ -1,5 +1,5 @@
-// Bad requests against a real daemon: namespaces that are none, names that are taken, garbage, callers
-// that may not call, that give up or that die; and a second daemon on the same node.
+// Bad requests against a real daemon: namespaces that are none, names that are taken, garbage,
+// callers that may not call, that give up or that die; and a second daemon on the same node.
 
 import { spawn } from 'node:child_process'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'

@@ -91,8 +91,8 @@ export const openStage = async <Name extends string>(
 
 const keyOf = (name: string): string => `AKIA${name.replaceAll('-', '').toUpperCase()}`
 
-// The first key is the administrator's. Keys of one account share its buckets, which are made large:
-// what one case does must not throttle another.
+// The first key is the administrator's. Keys of one account share its buckets, which are made
+// large: what one case does must not throttle another.
 const limitsOf = (roles: readonly (readonly [string, Role])[]) => ({
   accounts: [
     {
