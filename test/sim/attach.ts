@@ -1,7 +1,7 @@
 // NICs on their way to and from the instance: the cloud agrees first, the device appears in the
 // kernel later, much later, or never.
 
-import { after, type InstanceId, type NicId } from '#core/names.ts'
+import { after, type InstanceId, type Millis, type NicId } from '#core/names.ts'
 import { type CloudNic, ok, type Outcome } from '#core/ports.ts'
 import type { Chance } from './chance.ts'
 import type { Scheduler } from './clock.ts'
@@ -11,12 +11,14 @@ import type { Kernel } from './kernel.ts'
 import type { Actor } from './notices.ts'
 import { failure, find, notFound } from './refuse.ts'
 
+export type DetachRequest = { readonly by: Actor; readonly askedAt: Millis }
+
 export type Attacher = {
   attach(request: {
     readonly nic: NicId
     readonly deviceIndex: number
   }): Outcome<CloudNic> | Promise<Outcome<CloudNic>>
-  detach(nic: NicId, by: Actor): Promise<Outcome<void>>
+  detach(nic: NicId, request: DetachRequest): Promise<Outcome<void>>
   /** Without a failure, latency or limit: how the day begins, or a human's NIC. */
   attachAtOnce(nic: EstateNic, deviceIndex: number): void
 }
@@ -34,7 +36,7 @@ export const createAttacher = (parts: AttacherParts): Attacher => {
   const { estate, kernel, instance } = parts
   return {
     attach: request => attach(parts, request),
-    detach: (nic, by) => detach(parts, nic, by),
+    detach: (nic, request) => detach(parts, nic, request),
     attachAtOnce: (nic, deviceIndex) => {
       const attachment = { instance, deviceIndex, isProtected: true }
       estate.setAttachment(nic, { kind: 'attached', ...attachment })
@@ -80,6 +82,7 @@ const appearLater = (parts: AttacherParts, nic: EstateNic): void => {
   const isLate = faults.strikes('deviceLate')
   const ms = isLate ? chance.between(10_000, 200_000) : chance.between(1_000, 8_000)
   const attempt = ++nic.attachCount
+  nic.attachedAt = scheduler.clock.now()
   scheduler.in(ms, () => {
     const { attachment } = nic
     if (attachment.kind !== 'attaching' || isStuck || nic.attachCount !== attempt) return
@@ -88,12 +91,17 @@ const appearLater = (parts: AttacherParts, nic: EstateNic): void => {
   })
 }
 
-const detach = async (parts: AttacherParts, id: NicId, by: Actor): Promise<Outcome<void>> => {
+const detach = async (
+  parts: AttacherParts,
+  id: NicId,
+  { by, askedAt }: DetachRequest,
+): Promise<Outcome<void>> => {
   const { estate, kernel, scheduler, chance, faults } = parts
   const nic = find(parts, id)
   if (nic === undefined) return estate.nics.has(id) ? notFound(id) : ok(undefined)
   if (nic.isPrimary) return failure('denied', 'OperationNotPermitted')
-  if (nic.attachment.kind === 'none') return ok(undefined)
+  // A call that was delayed does not end an attachment that was made after it.
+  if (nic.attachment.kind === 'none' || nic.attachedAt > askedAt) return ok(undefined)
   if (nic.attachment.kind !== 'detaching') {
     estate.setAttachment(nic, { ...nic.attachment, kind: 'detaching' })
     estate.noteDetached(nic, by)

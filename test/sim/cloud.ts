@@ -2,7 +2,7 @@
 // unsure, sometimes half done. A call goes on in the cloud when the process that made it has died.
 
 import { type CallClass, callClassOf } from '#core/budget.ts'
-import { millis, type NicId, type Token } from '#core/names.ts'
+import { type Millis, millis, type NicId, type Token } from '#core/names.ts'
 import { type Cloud, type CloudNic, type CloudObservation, ok } from '#core/ports.ts'
 import type { NodeFacts, Outcome, Subnet } from '#core/ports.ts'
 import type { Attacher } from './attach.ts'
@@ -39,7 +39,7 @@ type Draft = CloudCall extends infer Call
     : never
   : never
 
-type Work<Value> = () => Outcome<Value> | Promise<Outcome<Value>>
+type Work<Value> = (askedAt: Millis) => Outcome<Value> | Promise<Outcome<Value>>
 
 export const createSimCloud = (parts: CloudParts): SimCloud => {
   const byToken = new Map<Token, NicId>()
@@ -70,12 +70,16 @@ export const createSimCloud = (parts: CloudParts): SimCloud => {
           parts.attacher.attach(request),
         ),
       detachNic: nic =>
-        run(life, { kind: 'detachNic', nic }, () => parts.attacher.detach(nic, 'daemon')),
+        run(life, { kind: 'detachNic', nic }, askedAt =>
+          parts.attacher.detach(nic, { by: 'daemon', askedAt }),
+        ),
       deleteNic: nic => run(life, { kind: 'deleteNic', nic }, () => remove(parts, nic)),
       lendBlocks: ({ nic, blocks }) =>
         run(life, { kind: 'lendBlocks', nic, blocks }, () => lend(parts, nic, blocks)),
       returnBlocks: ({ nic, blocks }) =>
-        run(life, { kind: 'returnBlocks', nic, blocks }, () => giveBack(parts, nic, blocks)),
+        run(life, { kind: 'returnBlocks', nic, blocks }, at =>
+          giveBack(parts, { nic, blocks, askedAt: at }),
+        ),
     }),
   }
 }
@@ -143,12 +147,12 @@ const fate = async <Value>(
   if (isMutation && faults.strikes('lateWork')) {
     // The client has given up, the cloud has not: the work is done after the failure was told.
     await scheduler.sleep(totalMs)
-    scheduler.in(chance.fraction() * parts.lateMaxMs, () => void work())
+    scheduler.in(chance.fraction() * parts.lateMaxMs, () => void work(call.at))
     return failure('transient', 'TimeoutError', { ambiguous: true })
   }
   const isLost = faults.strikes('lostReply')
   await scheduler.sleep(totalMs * chance.fraction())
-  const outcome = await work()
+  const outcome = await work(call.at)
   if (isLost) {
     await scheduler.sleep(chance.happens(0.5) ? 0 : chance.between(0, timeoutMs))
     return failure('transient', 'TimeoutError', { ambiguous: true })
@@ -267,16 +271,22 @@ const lendSome = (
 
 const giveBack = (
   parts: CloudParts,
-  id: NicId,
-  blocks: CloudNic['blocks'],
+  request: {
+    readonly nic: NicId
+    readonly blocks: CloudNic['blocks']
+    readonly askedAt: Millis
+  },
 ): Outcome<CloudNic['blocks']> => {
+  const { nic: id, blocks, askedAt } = request
   const { estate, faults, chance } = parts
   const nic = find(parts, id)
   if (nic === undefined) return estate.nics.has(id) ? notFound(id) : ok(blocks)
   const isPartial = blocks.length > 1 && faults.strikes('partial')
   const gone = isPartial ? blocks.slice(0, chance.between(1, blocks.length - 1)) : blocks
   for (const block of gone) {
-    if (!nic.blocks.has(block)) continue
+    const lentAt = nic.blocks.get(block)
+    // A call that was delayed does not take what was lent after it was made.
+    if (lentAt === undefined || lentAt > askedAt) continue
     estate.takeBack(nic, block, 'daemon')
     if (!faults.strikes('addressTakenAtOnce')) continue
     estate.spaces.get(nic.subnet)?.tenantsTake(1)

@@ -28,6 +28,7 @@ export type EstateNic = {
   attachment: CloudNic['attachment']
   /** Tells one attachment from the next. */
   attachCount: number
+  attachedAt: Millis
 }
 
 export type NewNic = Pick<EstateNic, 'subnet' | 'isPrimary' | 'isManaged' | 'token'> & {
@@ -125,6 +126,7 @@ export const createEstate = (parts: EstateParts): Estate => {
         blocks: new Map(),
         attachment: { kind: 'none' },
         attachCount: 0,
+        attachedAt: now(),
       }
       nics.set(nic.id, nic)
       changed(nic)

@@ -89,12 +89,14 @@ const human = (parts: NatureParts): void => {
     faults.count('humanDetach')
     trace.note(`a human detaches ${nic.id}`)
     const isDeleting = chance.happens(0.3)
-    return void attacher.detach(nic.id, 'human').then(() => {
-      if (!isDeleting || nic.attachment.kind !== 'none' || !estate.nics.has(nic.id)) return
-      faults.count('humanDelete')
-      trace.note(`a human deletes ${nic.id}`)
-      estate.remove(nic, 'human')
-    })
+    return void attacher
+      .detach(nic.id, { by: 'human', askedAt: parts.scheduler.clock.now() })
+      .then(() => {
+        if (!isDeleting || nic.attachment.kind !== 'none' || !estate.nics.has(nic.id)) return
+        faults.count('humanDelete')
+        trace.note(`a human deletes ${nic.id}`)
+        estate.remove(nic, 'human')
+      })
   }
   const lending = ours.filter(nic => nic.blocks.size > 0)
   if (choice < 0.8 && lending.length > 0) {

@@ -8,7 +8,9 @@ import { ok } from '#core/ports.ts'
 import type { CoreConfig } from '#core/state.ts'
 import type { PodWiring } from '#core/wiring.ts'
 import type { Core } from './daemon.ts'
+import { calm } from './faults.ts'
 import type { Sabotage } from './run.ts'
+import type { Scenario } from './scenario.ts'
 
 export type Planted = {
   readonly what: string
@@ -16,7 +18,19 @@ export type Planted = {
   readonly checker: string
   /** Fresh for every day, since some remember what they did. */
   readonly make: () => Sabotage
+  /** A day on which the mistake can show. */
+  readonly change?: (scenario: Scenario) => Scenario
 }
+
+/** No crashes and no faults, and a maximum that the load exceeds. */
+const crowded = (scenario: Scenario): Scenario => ({
+  ...scenario,
+  config: withTargets(scenario.config, { warmTarget: 5, maximum: 3 }),
+  crashMs: Infinity,
+  reboots: 0,
+  ledgerLosses: 0,
+  phases: scenario.phases.map(phase => ({ ...phase, conditions: calm })),
+})
 
 /** A daemon that believes in another configuration than it was given. */
 const believing =
@@ -226,9 +240,12 @@ export const plantedBugs: readonly Planted[] = [
       },
     }),
   }),
-  planted('the pool maximum is ignored', 'limits', {
-    core: believing(config => withTargets(config, { maximum: undefined })),
-  }),
+  {
+    ...planted('the pool maximum is ignored', 'limits', {
+      core: believing(config => withTargets(config, { maximum: undefined })),
+    }),
+    change: crowded,
+  },
   planted("somebody else's NIC is used", 'foreign', claimsForeign),
   planted('a NIC is forgotten when a reply is lost', 'leaks', leaksNics),
   planted('the daemon never rests', 'stillness', { core: restless }),

@@ -1,8 +1,8 @@
 // The addresses of one subnet: who holds which. Other tenants take and free addresses here too, and
 // what was freed last is given out again first, because that is what hurts a careless daemon most.
 
-import { type Cidr, cidr, contains, hostCidr, type Ip, ip, lengthOf } from '#core/ip.ts'
-import { addressAt, addressesOf, baseOf, bitsOf, familyOf, sizeOf } from '#core/ip.ts'
+import { type Cidr, cidr, contains, hostCidr, type Ip, ip } from '#core/ip.ts'
+import { addressAt, addressesOf, baseOf, familyOf, sizeOf } from '#core/ip.ts'
 import { compareIp, valueOf } from '#core/ip.ts'
 import type { SubnetId } from '#core/names.ts'
 import type { BlockRequest } from '#core/ports.ts'
@@ -153,9 +153,6 @@ export const createSpace = (options: SpaceOptions, chance: Chance): Space => {
 /** Blocks in the order in which clouds list them. */
 export const inOrder = (blocks: Iterable<Cidr>): Cidr[] =>
   [...blocks].sort((a, b) => compareIp(baseOf(a), baseOf(b)))
-
-/** True when the block is a single address of its family. */
-export const isSingle = (block: Cidr): boolean => lengthOf(block) === bitsOf(familyOf(block))
 
 /** The block of a list that holds an address. */
 export const blockOf = (blocks: Iterable<Cidr>, address: Ip): Cidr | undefined =>

@@ -21,7 +21,8 @@ export const ownership = (world: World, fail: Fail): Checker => {
   const answered = (key: SandboxKey, wiring: PodWiring): void => {
     const slot = kernel.slots.get(wiring.slot)
     if (slot === undefined) {
-      if (!mayBeUnaware() && !flushedSlots.has(wiring.slot)) {
+      const isNews = flushedSlots.has(wiring.slot) || missedAt.get(wiring.slot) === now()
+      if (!mayBeUnaware() && !isNews) {
         fail(`${key} is wired to slot ${wiring.slot}, which the kernel does not have`)
       }
       return
@@ -36,6 +37,8 @@ export const ownership = (world: World, fail: Fail): Checker => {
   }
   /** Flushed by somebody since the last look at the kernel. */
   const flushedSlots = new Set<number>()
+  /** When a look at the kernel first found the slot flushed and could not mend it. */
+  const missedAt = new Map<number, number>()
   const robbed = (pods: readonly LivePod[], what: string): void => {
     for (const pod of pods) {
       if (pod.robbedAt === undefined) fail(`${what} while ${pod.key} lives on it`)
@@ -59,6 +62,7 @@ export const ownership = (world: World, fail: Fail): Checker => {
       },
       slotRemoved: ({ slot }) => flushedSlots.add(slot),
       reconciled: ({ desired }) => {
+        for (const slot of flushedSlots) missedAt.set(slot, now())
         flushedSlots.clear()
         for (const nic of desired.nics) slotChanged(world, fail, nic)
       },
