@@ -11,7 +11,7 @@ const checks: readonly (readonly [string, readonly string[]])[] = [
   ['types', [bin('tsc')]],
   ['lint', [bin('oxlint'), '--type-aware']],
   ['format', [bin('oxfmt'), '--check', '.']],
-  ['unused code', [bin('knip')]],
+  ['unused code', [process.execPath, join(root, 'tools', 'unused.ts')]],
 ]
 
 let failures = 0
