@@ -46,6 +46,9 @@ const ask = (socket: string, what: string, body?: object): Promise<unknown> =>
     return JSON.parse(text) as unknown
   })
 
+/** Whoever has not answered by then never will: everybody here answers within a second. */
+const answerMs = 10_000
+
 /** One HTTP request over a unix socket; `what` reads `GET /path`. */
 export const httpOverSocket = (
   socket: string,
@@ -54,12 +57,14 @@ export const httpOverSocket = (
 ): Promise<{ readonly status: number; readonly text: string }> =>
   new Promise((resolve, reject) => {
     const [method, path] = what.split(' ', 2)
-    const question = request({ socketPath: socket, method, path, agent: false }, answer => {
+    const options = { socketPath: socket, method, path, agent: false, timeout: answerMs }
+    const question = request(options, answer => {
       let text = ''
       answer.setEncoding('utf8').on('data', (part: string) => (text += part))
       answer.once('end', () => resolve({ status: answer.statusCode ?? 0, text }))
       answer.once('error', reject)
     })
     question.once('error', reject)
+    question.once('timeout', () => question.destroy(new Error(`${what}: no answer`)))
     question.end(body === undefined ? undefined : JSON.stringify(body))
   })

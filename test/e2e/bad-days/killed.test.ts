@@ -52,6 +52,8 @@ const addPod = async (node: StageNode): Promise<Pod> => {
     if (answer?.msg?.startsWith('eniway daemon is not answering') !== true) {
       throw new Error(`${container}: ${answer?.msg}; ${JSON.stringify(await node.view())}`)
     }
+    const death = await node.death()
+    if (death !== undefined) throw new Error(death)
     refusals++
     await deletePod({ node, container, netns })
     await sleep(50)

@@ -49,6 +49,8 @@ export type StageNode = LaunchedNode & {
   /** Ends the daemon. */
   stop(signal?: NodeJS.Signals): Promise<void>
   pid(): number
+  /** Why the daemon ended by itself; undefined while it runs and while a test ends it. */
+  death(): Promise<string | undefined>
   /** `/v1/node`. */
   view(): Promise<NodeView>
   /** Waits until the daemon shows what is wanted. */
@@ -93,6 +95,7 @@ export const makeNode = (parts: Parts): StageNode => {
   const env = { ...emulator.env, AWS_ACCESS_KEY_ID: parts.accessKeyId }
   let daemon: RunningDaemon | undefined
   let relay: Helper | undefined
+  let isEnding = false
 
   const configure = async (more: object = {}): Promise<void> => {
     await mkdir(directory, { recursive: true })
@@ -149,7 +152,9 @@ export const makeNode = (parts: Parts): StageNode => {
       await isUp()
     },
     restart: async signal => {
+      isEnding = true
       await running().restart(signal)
+      isEnding = false
       await isUp()
     },
     stop: async (signal = 'SIGTERM') => {
@@ -158,6 +163,7 @@ export const makeNode = (parts: Parts): StageNode => {
       if (signal === 'SIGTERM') await relay?.end()
     },
     pid: () => running().pid(),
+    death: async () => (isEnding ? undefined : running().death()),
     view,
     untilView: (what, isSo, ms) =>
       orDied(
