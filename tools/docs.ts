@@ -33,8 +33,9 @@ have their defaults. An unknown key, a wrong type and a value out of its limits 
 sentence, and the daemon ends with exit code 2.
 
 Every key has an environment variable, which goes before the file: \`ENIWAY_\` and the key in capitals,
-with underscores, as in the tables. Its value is read as YAML. A list is written \`a,b\`, or \`[a]\` when
-it has one entry. An unknown \`ENIWAY_\` variable is refused; an empty one counts as not set.
+with underscores, as in the tables. A list is written with commas, \`a,b\`; a text is taken as it is;
+everything else is read as YAML. An unknown \`ENIWAY_\` variable is refused; an empty one counts as
+not set.
 
 While the daemon runs it watches the file. New values of \`pool\`, \`nat\`, \`podMtu\`, \`nicsMaximum\`,
 \`intervals\` and \`budget\` count from then on; the others need a restart. A file with a mistake is
