@@ -1,7 +1,8 @@
-import { defineConfig } from 'vitest/config'
-
 // Unit, contract and simulation tests run side by side; kernel and e2e tests share one machine's
 // kernel, so they run one file at a time in their own project.
+
+import { defineConfig } from 'vitest/config'
+
 export default defineConfig({
   test: {
     projects: [

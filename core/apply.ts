@@ -13,7 +13,7 @@ import { applyResult, restartSurplus } from './outcomes.ts'
 import { surplusOf } from './pool.ts'
 import type { HostReport } from './ports.ts'
 import { clearProblem, noteProblem } from './problems.ts'
-import { quarantineStrays } from './strays.ts'
+import { restStrays } from './strays.ts'
 import type { Nic, Sandbox, State, Surplus, Use } from './state.ts'
 
 export const apply = (state: State, event: Event): State =>
@@ -150,8 +150,8 @@ const applyPodWired = (state: State, event: Event & { readonly kind: 'podWired' 
   for (const add of adds.values()) {
     if (add.request.key === event.key) adds.set(add.reply, { ...add, failure })
   }
-  // The host undid its own half-done work, but only a look at the kernel proves the link gone; should
-  // one of that number be there all the same, it is somebody else's.
+  // The host undid its own half-done work, but only a look at the kernel proves the link gone;
+  // should one of that number be there all the same, it is somebody else's.
   const cooled = cool(state, sandbox, { at: event.at, isStray: true })
   const undone = { ...cooled, adds, sandboxes: without(state.sandboxes, event.key) }
   return wantReconcile(undone, event.at)
@@ -181,7 +181,7 @@ const applyHostReport = (state: State, report: HostReport, at: Millis): State =>
     // Its tables and rules are still to be made: look again at once.
     if (moved.phase.kind === 'wiring' && nic.phase.kind !== 'wiring') next = wantReconcile(next, at)
   }
-  next = quarantineStrays(markGone(next, report), report.strays, at)
+  next = restStrays(markGone(next, report), report.strays, at)
   return releaseLinks(next, link => !report.podLinks.has(link))
 }
 

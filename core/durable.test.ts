@@ -69,7 +69,7 @@ test('its second address of life ends a rest', () => {
   node.add('b')
   check(
     news(node, () => node.turn()),
-    ['drop cooling/10.0.17.0', 'put sandbox/b/eth0'],
+    ['drop cooling/eni-1/10.0.17.0', 'put sandbox/b/eth0'],
   )
 })
 
@@ -78,7 +78,7 @@ test('a DEL drops the sandbox and begins a rest, in one', () => {
   node.del('a')
   check(
     news(node, () => node.turn()),
-    ['put cooling/10.0.17.0', 'drop sandbox/a/eth0'],
+    ['put cooling/eni-1/10.0.17.0', 'drop sandbox/a/eth0'],
   )
 })
 
@@ -240,7 +240,7 @@ const damages: readonly (readonly [string, string, unknown])[] = [
   ['a NIC without blocks', 'nic/eni-1', { mac: '02:00:00:00:00:01', slot: 1 }],
   ['a sandbox whose NIC is unknown', 'sandbox/a/eth0', { nic: 'eni-99', hostIfindex: 1 }],
   ['a sandbox without addresses', 'sandbox/a/eth0', { nic: 'eni-1', hostIfindex: 1 }],
-  ['a rest with a wrong block', 'cooling/10.0.17.1', { nic: 'eni-1', block: 'x', until: 1 }],
+  ['a rest with a wrong block', 'cooling/eni-1/10.0.17.1', { nic: 'eni-1', block: 'x', until: 1 }],
   ['a rest of no address', 'cooling/nonsense', { nic: 'eni-1', block: '10.0.17.1/32', until: 1 }],
   ['an intent of an unknown family', 'intent/t', { blocks: { family: 5, length: 1, count: 1 } }],
   ['an intent without blocks', 'intent/t', {}],

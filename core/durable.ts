@@ -42,7 +42,6 @@ export type SandboxRecord = {
 }
 
 export type CoolingRecord = {
-  readonly nic: string
   readonly block: string
   readonly until: number
   readonly link: number | null
@@ -99,21 +98,25 @@ type UseChange = {
   readonly after: ReadonlyMap<Ip, Use>
 }
 
+// With the NIC: an address that was returned by one may rest there and be lent to another.
+const coolingKey = (nic: Nic, ip: Ip): string => `cooling/${nic.id}/${ip}`
+
 // Only resting addresses are written: who holds an assigned one stands in the sandbox's record.
 const useChanges = (list: LedgerChange[], { nic, before, after }: UseChange): void => {
   for (const [ip, use] of after) {
     const known = before.get(ip)
-    if (use === known || (use.kind === 'cooling' && use.isStray)) continue
-    if (use.kind === 'cooling') {
+    if (use === known) continue
+    if (use.kind === 'cooling' && !use.isStray) {
       const { block, until, link } = use
-      const value: CoolingRecord = { nic: nic.id, block, until, link: link ?? null }
-      list.push({ kind: 'put', key: `cooling/${ip}`, value })
+      const value: CoolingRecord = { block, until, link: link ?? null }
+      list.push({ kind: 'put', key: coolingKey(nic, ip), value })
     } else if (known?.kind === 'cooling') {
-      list.push({ kind: 'drop', key: `cooling/${ip}` })
+      list.push({ kind: 'drop', key: coolingKey(nic, ip) })
     }
   }
   for (const [ip, use] of before) {
-    if (use.kind === 'cooling' && !after.has(ip)) list.push({ kind: 'drop', key: `cooling/${ip}` })
+    if (use.kind === 'cooling' && !after.has(ip))
+      list.push({ kind: 'drop', key: coolingKey(nic, ip) })
   }
 }
 

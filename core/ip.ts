@@ -4,10 +4,15 @@
 declare const ipBrand: unique symbol
 declare const cidrBrand: unique symbol
 
-/** An address in canonical text: dotted quad, or RFC 5952 (lower case, longest zero run as `::`). */
+/**
+ * An address in canonical text: dotted quad, or RFC 5952 (lower case, longest zero run as `::`).
+ */
 export type Ip = string & { readonly [ipBrand]: true }
 
-/** A prefix in canonical text; bits after the prefix length are zero. `10.0.0.5/32` is one address. */
+/**
+ * A prefix in canonical text; bits after the prefix length are zero. `10.0.0.5/32` is one
+ * address.
+ */
 export type Cidr = string & { readonly [cidrBrand]: true }
 
 export type Family = 4 | 6

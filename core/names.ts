@@ -1,4 +1,5 @@
-// Identifiers and times as branded values: a string that was parsed at the edge, never "maybe an id".
+// Identifiers and times as branded values: a string that was parsed at the edge, never "maybe an
+// id".
 
 declare const brand: unique symbol
 type Branded<Base, Name extends string> = Base & { readonly [brand]: Name }

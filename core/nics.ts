@@ -145,8 +145,8 @@ const noteAbsentDevice = (state: State, id: NicId, at: Millis): State => {
   return noteProblem(state, `device ${id}`, { text, kind: 'host', at })
 }
 
-// The place on the instance decides where it can, so that a forgotten ledger changes no numbers that
-// running pods depend on.
+// The place on the instance decides where it can, so that a forgotten ledger changes no numbers
+// that running pods depend on.
 const freeSlot = (state: State, { attachment }: CloudNic): number => {
   const used = new Set([
     ...[...state.nics.values()].map(nic => nic.slot),

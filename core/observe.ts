@@ -10,7 +10,7 @@ import type { CloudNic, CloudObservation } from './ports.ts'
 import { isCooling } from './pool.ts'
 import { clearProblem, noteProblem } from './problems.ts'
 import type { Block, Nic, State, Use } from './state.ts'
-import { quarantineStrays } from './strays.ts'
+import { restStrays } from './strays.ts'
 
 type Context = { readonly at: Millis; readonly startedAt: Millis }
 
@@ -26,7 +26,7 @@ export const applyObservation = (state: State, seen: CloudObservation, context: 
   for (const nic of state.nics.values()) {
     if (!ids.has(nic.id)) next = mergeMissingNic(next, nic, context)
   }
-  return quarantineStrays(settleIntents(next, context), next.host.strays, context.at)
+  return restStrays(settleIntents(next, context), next.host.strays, context.at)
 }
 
 const noteSubnets = (state: State, seen: CloudObservation): State => {
@@ -242,7 +242,7 @@ const mergeMissingNic = (state: State, nic: Nic, context: Context): State => {
   const known = state.nics.get(nic.id)
   if (known === undefined) return state
   if (known.phase.kind === 'lost') {
-    return hasPods(known) ? state : dropNic(state, known.id, context.at)
+    return isRemembered(known, context.at) ? state : dropNic(state, known.id, context.at)
   }
   // A description asked for before the NIC was made or attached cannot know.
   if ('since' in known.phase && startedAt < after(known.phase.since, spanMs)) return state
@@ -255,8 +255,9 @@ const mergeMissingNic = (state: State, nic: Nic, context: Context): State => {
 }
 
 const loseNic = (state: State, nic: Nic, { at }: Context): State => {
-  if (!hasPods(nic)) return dropNic(state, nic.id, at)
+  if (!isRemembered(nic, at)) return dropNic(state, nic.id, at)
   const lost = withNic(state, { ...nic, phase: { kind: 'lost', since: at } })
+  if (!hasPods(nic)) return lost
   return noteProblem(lost, `nic ${nic.id}`, {
     text:
       `${nic.id} is no longer attached to this instance although pods use it; somebody detached ` +
@@ -265,6 +266,10 @@ const loseNic = (state: State, nic: Nic, { at }: Context): State => {
     at,
   })
 }
+
+// Its addresses may come back on another NIC: those that rest go on resting.
+const isRemembered = (nic: Nic, at: Millis): boolean =>
+  hasPods(nic) || [...nic.uses.values()].some(use => use.kind === 'cooling' && isCooling(use, at))
 
 const hasPods = (nic: Nic): boolean => [...nic.uses.values()].some(use => use.kind === 'assigned')
 

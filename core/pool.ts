@@ -12,6 +12,8 @@ export type Counts = {
   readonly settling: number
   readonly assigned: number
   readonly cooling: number
+  /** Of those that cool, the ones that wait for a link of a pod we do not know. */
+  readonly stray: number
   /** In blocks on their way back to the cloud. */
   readonly releasing: number
   /** In blocks or NICs the cloud no longer shows. */
@@ -106,7 +108,9 @@ export const countWaiting = (state: State, pool: PoolName): number => {
   return waiting
 }
 
-/** Addresses the pool should hold: max(minimum, assigned + waiting + warm target), up to maximum. */
+/**
+ * Addresses the pool should hold: max(minimum, assigned + waiting + warm target), up to maximum.
+ */
 export const wantedAddresses = (state: State, pool: PoolName, counts: Counts): number => {
   const targets = state.config.pools.get(pool)
   if (targets === undefined) return counts.assigned
@@ -144,14 +148,18 @@ export const allowanceOf = (
   return maximum - held - inFlight(state, pool, at.family)
 }
 
-/** Addresses held beyond what is wanted; cooling ones are held, so time alone does not change it. */
+/**
+ * Addresses held beyond what is wanted; cooling ones are held, so time alone does not change it.
+ */
 export const surplusOf = (
   state: State,
   pool: PoolName,
   at: { readonly family: Family; readonly now: Millis },
 ): number => {
   const counts = countPool(state, pool, at)
-  const held = counts.warm + counts.settling + counts.assigned + counts.cooling
+  // What a stray uses is of no use to us, and cannot be returned.
+  const resting = counts.cooling - counts.stray
+  const held = counts.warm + counts.settling + counts.assigned + resting
   return held - wantedAddresses(state, pool, counts)
 }
 
@@ -160,6 +168,7 @@ const none: Counts = {
   settling: 0,
   assigned: 0,
   cooling: 0,
+  stray: 0,
   releasing: 0,
   lost: 0,
   changesAt: undefined,
@@ -170,6 +179,7 @@ const add = (a: Counts, b: Counts): Counts => ({
   settling: a.settling + b.settling,
   assigned: a.assigned + b.assigned,
   cooling: a.cooling + b.cooling,
+  stray: a.stray + b.stray,
   releasing: a.releasing + b.releasing,
   lost: a.lost + b.lost,
   changesAt: earlier(a.changesAt, b.changesAt),
@@ -182,7 +192,7 @@ const countsOf = new WeakMap<Nic, Map<Family, Remembered>>()
 const addressLists = new WeakMap<Block, readonly Ip[]>()
 
 const count = (nic: Nic, family: Family, now: Millis): Counts => {
-  const tally = { warm: 0, settling: 0, assigned: 0, cooling: 0, releasing: 0, lost: 0 }
+  const tally = { ...none, changesAt: undefined }
   let changesAt: Millis | undefined
   const isArriving = nic.phase.kind !== 'ready' || nic.missingSince !== undefined
   const isGone = nic.phase.kind === 'lost'
@@ -206,6 +216,7 @@ const count = (nic: Nic, family: Family, now: Millis): Counts => {
     const block = nic.blocks.get(use.block)
     if (block === undefined) continue
     tally[use.kind]++
+    if (use.kind === 'cooling' && use.isStray) tally.stray++
     tally[kindOf(block)]--
     if (use.kind === 'cooling' && use.until > now) changesAt = earlier(changesAt, use.until)
   }

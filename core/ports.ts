@@ -27,7 +27,9 @@ export type FailureKind =
 
 export type Failure = {
   readonly kind: FailureKind
-  /** True when the call may have taken effect (time-out, reset, 5xx): observe before trying again. */
+  /**
+   * True when the call may have taken effect (time-out, reset, 5xx): observe before trying again.
+   */
   readonly ambiguous: boolean
   /** The cloud's own name of the call, for the user: `AssignPrivateIpAddresses`. */
   readonly call: string
@@ -140,7 +142,9 @@ export interface Cloud {
   observe(signal: AbortSignal): Promise<Outcome<CloudObservation>>
   /** Creates an unattached NIC with its first blocks; fewer blocks than asked is a result. */
   createNic(request: NicRequest, signal: AbortSignal): Promise<Outcome<CloudNic>>
-  /** Attaches, and has the cloud delete the NIC with the instance. Returns once the cloud agreed. */
+  /**
+   * Attaches, and has the cloud delete the NIC with the instance. Returns once the cloud agreed.
+   */
   attachNic(
     request: { readonly nic: NicId; readonly deviceIndex: number },
     signal: AbortSignal,

@@ -40,7 +40,9 @@ export const clearProblem = (state: State, subject: string): State => {
   return { ...state, problems }
 }
 
-/** One sentence of what failed, where, why and what to do. `what` reads `lend addresses to eni-1`. */
+/**
+ * One sentence of what failed, where, why and what to do. `what` reads `lend addresses to eni-1`.
+ */
 export const describeFailure = (what: string, failure: Failure): string =>
   `cannot ${what}: ${causeOf(failure)}; ${adviceOf(failure)}`
 

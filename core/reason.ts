@@ -82,7 +82,8 @@ const exhausted = (state: State, now: Millis): Cause | undefined => {
 }
 
 const movingNic = (state: State): string | undefined => {
-  for (const { id, phase, attempts } of state.nics.values()) {
+  for (const { id, phase, attempts, isManaged } of state.nics.values()) {
+    if (!isManaged) continue
     const isGoing = phase.kind === 'leaving' && attempts === 0
     if (isGoing) return `${id} is being detached to make room; the pod is tried again`
     const isComing = phase.kind === 'created' || phase.kind === 'attaching'
@@ -144,8 +145,8 @@ const growthCalls = ['describeNode', 'observeCloud', 'createNic', 'attachNic', '
 const problemMs = 150_000
 
 /**
- * What lately kept the pool from growing. A problem is cleared when the same call succeeds, and what
- * is still wanted is tried again within two minutes, so an older one hinders nobody.
+ * What lately kept the pool from growing. A problem is cleared when the same call succeeds, and
+ * what is still wanted is tried again within two minutes, so an older one hinders nobody.
  */
 export const hinderingProblem = (state: State, now: Millis): Problem | undefined => {
   let found: Problem | undefined

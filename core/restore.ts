@@ -180,7 +180,8 @@ const readSandbox: Reader = (state, { value }) => {
 
 const readCooling: Reader = (state, { key, value, at }) => {
   const record = value as CoolingRecord
-  const nic = state.nics.get(nicId(record.nic))
+  const [id = '', ip = ''] = key.split('/')
+  const nic = state.nics.get(nicId(id))
   if (nic === undefined) return undefined
   // A clock that was set back must not make an address rest for years.
   const until = millis(Math.min(readNumber(record.until), after(at, state.config.coolingMs)))
@@ -191,7 +192,7 @@ const readCooling: Reader = (state, { key, value, at }) => {
     isStray: false,
     block: readCidr(record.block),
   }
-  const uses = new Map(nic.uses).set(readIp(key), use)
+  const uses = new Map(nic.uses).set(readIp(ip), use)
   return { ...state, nics: new Map(state.nics).set(nic.id, { ...nic, uses }) }
 }
 

@@ -22,8 +22,8 @@ export type RulesetOptions = {
 }
 
 /**
- * One transaction for `nft -f -`: makes the table if needed and replaces every chain, while the maps
- * keep their elements, so that packets of running pods meet the old rules or the new ones.
+ * One transaction for `nft -f -`: makes the table if needed and replaces every chain, while the
+ * maps keep their elements, so that packets of running pods meet the old rules or the new ones.
  */
 export const rulesetText = (options: RulesetOptions): string =>
   [

@@ -1,5 +1,5 @@
-// Pod links of ours that belong to no pod the daemon knows: their addresses rest while the links are
-// there, and nothing else about them is touched.
+// Pod links of ours that belong to no pod the daemon knows: their addresses rest while the links
+// are there, and nothing else about them is touched.
 
 import { withNic } from './change.ts'
 import { type Cidr, contains, type Ip } from './ip.ts'
@@ -10,7 +10,7 @@ import type { Nic, State } from './state.ts'
 
 // A pod the ledger forgot (a corrupt file) still uses its address: it must not be given to another.
 /** Keeps the addresses of pod links that belong to no pod we know from other pods. */
-export const quarantineStrays = (state: State, strays: HostReport['strays'], at: Millis): State => {
+export const restStrays = (state: State, strays: HostReport['strays'], at: Millis): State => {
   let next = state
   for (const { link, ips } of strays) {
     for (const ip of ips) {

@@ -1,5 +1,6 @@
 // Composes one emulated cloud: the model, the faces that speak AWS's protocols, the metadata
-// service and, when given, the packet fabric. A test starts it in process; main.ts starts it as a program.
+// service and, when given, the packet fabric. A test starts it in process; main.ts starts it as a
+// program.
 import { chmod } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { ListenOptions } from 'node:net'

@@ -1,5 +1,6 @@
 // The YAML that describes an emulated cloud: subnets, security groups, instances, accounts, limits.
-// Parsed here into the emulator's own values; everything is referred to by name, ids are the seed's.
+// Parsed here into the emulator's own values; everything is referred to by name, ids are the
+// seed's.
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { cidr, parseCidr, parseIp } from '#core/ip.ts'

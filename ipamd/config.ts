@@ -263,8 +263,8 @@ const readOrExplain = (file: string): string => {
   }
 }
 
-// ENIWAY_POOL_WARM_TARGET=3 is pool.warmTarget: 3. What the text means is told by the field's schema:
-// lists are separated by commas, a text is taken as it is, everything else is YAML.
+// ENIWAY_POOL_WARM_TARGET=3 is pool.warmTarget: 3. What the text means is told by the field's
+// schema: lists are separated by commas, a text is taken as it is, everything else is YAML.
 const environmentValues = (
   environment: Readonly<Record<string, string | undefined>>,
 ): readonly (readonly [readonly string[], unknown])[] => {

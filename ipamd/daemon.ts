@@ -1,5 +1,5 @@
-// The daemon put together: ledger, core, loop, host, doors. Everything it needs of the outside comes
-// in as an option, so that tests run it against any cloud.
+// The daemon put together: ledger, core, loop, host, doors. Everything it needs of the outside
+// comes in as an option, so that tests run it against any cloud.
 
 import { fileURLToPath } from 'node:url'
 import { existsSync, watch } from 'node:fs'

@@ -51,7 +51,9 @@ export type HostOptions = {
 /** A link that is gone, and one that never was. */
 const goneErrnos = [0, 19]
 
-/** Loose: what arrives for a pod on a secondary NIC would leave by the primary one without a mark. */
+/**
+ * Loose: what arrives for a pod on a secondary NIC would leave by the primary one without a mark.
+ */
 const looseReversePath = 2
 
 export const createHost = ({ onLinkGone }: HostOptions): Host => {

@@ -6,7 +6,9 @@ import { loadRulesetNow } from '#linux/nftables/now.ts'
 import { listRuleset } from '#linux/nftables/ruleset.ts'
 
 export type Ruleset = {
-  /** Loads the text unless it is in force; answers with what went wrong. `isThere`: the table is. */
+  /**
+   * Loads the text unless it is in force; answers with what went wrong. `isThere`: the table is.
+   */
   ensure(text: string, isThere: boolean): readonly string[]
   /** Looks in the background whether somebody changed the rules; the next `ensure` repairs them. */
   verifyLater(): void

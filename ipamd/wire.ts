@@ -103,6 +103,7 @@ const makeLink = (pod: PodWiring, netnsFd: number): HostOutcome => {
     mac: pod.hostMac,
     mtu: pod.mtu,
     group: podLinkGroup,
+    isUp: false,
     peer: { index: pod.hostIfindex, name: pod.ifName, mac: pod.podMac, netnsFd },
   })
   const [ack] = request(OWN_NAMESPACE, [veth])
@@ -139,6 +140,7 @@ const podRequests = (pod: PodWiring): readonly Request[] => {
   }
   return [
     changeLink({ index: loopbackIfindex, up: true }),
+    ...(pod.ips.some(address => familyOf(address) === 6) ? [] : [withoutLinkLocal(device)]),
     changeLink({ index: device, up: true }),
     ...pod.ips.flatMap(own),
   ]
@@ -146,8 +148,19 @@ const podRequests = (pod: PodWiring): readonly Request[] => {
 
 const hostRequests = (pod: PodWiring, sources: readonly Ip[]): readonly Request[] => {
   const { routes, neighbours } = podObjects(pod, sources)
-  return [...routes.map(route => replaceRoute(toRoute(route))), ...neighbours.map(toNeighbour)]
+  return [
+    // The pod knows the host end by a permanent neighbour, so it needs no address of its own.
+    withoutLinkLocal(pod.hostIfindex),
+    changeLink({ index: pod.hostIfindex, up: true }),
+    ...routes.map(route => replaceRoute(toRoute(route))),
+    ...neighbours.map(toNeighbour),
+  ]
 }
+
+// Otherwise the kernel makes an IPv6 address, looks for duplicates and asks for routers, and has
+// all of that to undo when the link goes.
+const withoutLinkLocal = (index: number): Request =>
+  changeLink({ index, ipv6AddressGeneration: 'none' })
 
 const undo = (pod: PodWiring): void => {
   unwirePod(pod)

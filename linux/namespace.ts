@@ -60,8 +60,8 @@ const openOrExplain = (path: string): number | RefusedNamespace => {
   }
 }
 
-// Namespaces are the only files of this file system. That it is a network namespace shows when it is
-// entered: the kernel refuses any other (fs/nsfs.c, kernel/nsproxy.c).
+// Namespaces are the only files of this file system. That it is a network namespace shows when it
+// is entered: the kernel refuses any other (fs/nsfs.c, kernel/nsproxy.c).
 const isNamespace = (fd: number): boolean => statfsSync(`/proc/self/fd/${fd}`).type === NSFS_MAGIC
 
 // include/uapi/linux/magic.h

@@ -42,7 +42,8 @@ export const ensureDebianPackages = names => {
   if (process.getuid?.() !== 0) giveUp(packages, 'not running as root')
   if (!isHere('apt-get')) giveUp(packages, 'there is no apt-get on this system')
   console.error(`installing Debian packages: ${packages.join(' ')}`)
-  // The package lists of a fresh machine are empty or old: after a failure, once more with new ones.
+  // The package lists of a fresh machine are empty or old: after a failure, once more with new
+  // ones.
   const installed = install(packages) || (aptGet(['update', '-q']) && install(packages))
   if (!installed) giveUp(packages, 'apt-get failed, see above')
   const still = missingPackages(names)

@@ -1,5 +1,6 @@
-// Makes a clone ready to run: npm packages, Debian packages, the two C pieces and the bundle. Runs on
-// whatever Node the machine has; does nothing when nothing is missing. Prints to stderr only.
+// Makes a clone ready to run: npm packages, Debian packages, the two C pieces and the bundle.
+// Runs on whatever Node the machine has; does nothing when nothing is missing. Prints to stderr
+// only.
 //
 //   node tools/setup.mjs [--npm-only] [GROUP…]
 //
@@ -23,7 +24,8 @@ const fail = text => {
 const installed = join(root, 'node_modules', '.package-lock.json')
 
 const arePackagesFresh = () => {
-  if (!existsSync(installed) || !existsSync(join(root, 'node_modules', '.bin', 'node'))) return false
+  if (!existsSync(installed) || !existsSync(join(root, 'node_modules', '.bin', 'node')))
+    return false
   return statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs
 }
 

@@ -1,5 +1,6 @@
-// Finds exported values that no other file mentions, and source files that nothing imports. By text,
-// not by types: a name that is mentioned anywhere counts as used, so what is listed is unused.
+// Finds exported values that no other file mentions, and source files that nothing imports. By
+// text, not by types: a name that is mentioned anywhere counts as used, so what is listed is
+// unused.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'

@@ -10,7 +10,8 @@ export const codes = {
   io: 5,
   decoding: 6,
   invalidConfig: 7,
-  // Not in the text of the specification; the reference library uses it for its own-namespace guard.
+  // Not in the text of the specification; the reference library uses it for its own-namespace
+  // guard.
   invalidNetns: 8,
   tryAgainLater: 11,
   notAvailable: 50,

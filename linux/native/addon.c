@@ -33,7 +33,7 @@ struct buffer {
   size_t length, capacity;
 };
 
-// ---- Netlink: functions return 0 or a negative errno ----
+// Netlink: functions return 0 or a negative errno
 
 static int own_namespace = -1;
 static int own_sockets[NETLINK_NETFILTER + 1];
@@ -201,7 +201,7 @@ static int exchange_once(int fd, int protocol, struct chunk all, struct buffer *
   return error;
 }
 
-// ---- Deletion of links: 20 ms of waiting each, therefore on a thread that nobody waits for ----
+// Deletion of links: 20 ms of waiting each, therefore on a thread that nobody waits for
 
 struct deletion {
   struct deletion *next;
@@ -293,7 +293,7 @@ static void report_deletion(napi_env env, napi_value unused, void *context, void
   free(job);
 }
 
-// ---- What JavaScript sees ----
+// What JavaScript sees
 
 static napi_value integer(napi_env env, int32_t value) {
   napi_value result;

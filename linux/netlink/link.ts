@@ -30,6 +30,8 @@ export type NewVeth = VethEnd & {
   readonly peer: VethEnd & { readonly netnsFd: number }
   readonly mtu: number
   readonly group: number
+  /** Whether the host end is brought up at once, as it is by default. */
+  readonly isUp?: boolean
 }
 
 /** What may change on an existing link; what is left out stays as it is. */
@@ -72,14 +74,15 @@ export type Link = {
 }
 
 /**
- * Creates a veth pair, host end up, peer down in its namespace. The peer must not be brought up
- * here: it is opened before it is paired, which fails with ENOTCONN (drivers/net/veth.c). Settings
- * of the host end need a `changeLink` after it: rtnetlink ignores them on creation.
+ * Creates a veth pair, host end up unless said otherwise, peer down in its namespace. The peer
+ * must not be brought up here: it is opened before it is paired, which fails with ENOTCONN
+ * (drivers/net/veth.c). Settings of the host end need a `changeLink` after it: rtnetlink ignores
+ * them on creation.
  */
 export const createVeth = ({ peer, ...end }: NewVeth): Request => ({
   type: RTM_NEWLINK,
   flags: CHANGE.add,
-  header: linkHeader({ index: end.index, up: true }),
+  header: linkHeader({ index: end.index, up: end.isUp ?? true }),
   attributes: [
     ...vethAttributes(end, end.mtu),
     u32(IFLA.group, end.group),

@@ -1,5 +1,5 @@
-// Deliberate faults, one per promise the checkers guard: a judge that never fails is worthless. Each
-// wraps a part of the daemon or of its ports the way a real mistake would change it.
+// Deliberate faults, one per promise the checkers guard: a judge that never fails is worthless.
+// Each wraps a part of the daemon or of its ports the way a real mistake would change it.
 
 import type { Action } from '#core/action.ts'
 import type { Ip } from '#core/ip.ts'

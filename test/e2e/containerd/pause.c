@@ -1,4 +1,4 @@
-/* The process that holds a sandbox open: waits for a signal to end, reaps whatever is given to it. */
+/* The process that holds a sandbox open: waits for a signal, reaps whatever is given to it. */
 
 #include <signal.h>
 #include <stdlib.h>
