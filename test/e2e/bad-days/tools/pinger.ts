@@ -1,5 +1,6 @@
-// Steady traffic as a running pod sees it: a UDP datagram to an echo service every INTERVAL ms, each
-// with its number. When stdin ends it waits for late answers and prints {sent, answered} as JSON.
+// Steady traffic as a running pod sees it: a UDP datagram to an echo service every INTERVAL ms,
+// each with its number. When stdin ends it waits for late answers and prints {sent, answered} as
+// JSON.
 
 import { createSocket } from 'node:dgram'
 import { setTimeout as sleep } from 'node:timers/promises'
