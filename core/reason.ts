@@ -89,8 +89,8 @@ const movingNic = (state: State): string | undefined => {
     const isComing = phase.kind === 'created' || phase.kind === 'attaching'
     if (isComing) return `${id} is being attached; the pod is tried again`
   }
-  if (state.intents.size === 0) return undefined
-  return 'a new NIC is being created; the pod is tried again'
+  const isCertain = [...state.intents.values()].some(intent => intent.unsureSince === undefined)
+  return isCertain ? 'a new NIC is being created; the pod is tried again' : undefined
 }
 
 // Devices are there, but their tables or rules are not.
@@ -118,6 +118,12 @@ const limitOrCooling = (
         'lower cooling or max-pods',
     }
   }
+  if (state.intents.size > 0) {
+    const why = 'the answer to the creation of a NIC was lost; it is looked for before another try'
+    return { code: 'WaitingForCloud', why }
+  }
+  const stuck = stuckNic(state)
+  if (stuck !== undefined) return { code: 'WaitingForCloud', why: stuck.text }
   const create = state.problems.get('createNic')
   const isHeldUp = state.cloud.nicsLimitedUntil > now && create !== undefined
   if (isHeldUp && create.kind !== 'limit') return { code: 'WaitingForCloud', why: create.text }
@@ -131,6 +137,17 @@ const limitOrCooling = (
   const last = [...state.problems.values()].at(-1)
   const why = last?.text ?? 'addresses are on their way; the pod is tried again'
   return { code: 'WaitingForCloud', why }
+}
+
+// A NIC on its way out that cannot be detached or deleted keeps the place of the next one.
+const stuckNic = (state: State): Problem | undefined => {
+  for (const { id, phase } of state.nics.values()) {
+    if (phase.kind !== 'leaving') continue
+    const call = phase.isDetached ? 'deleteNic' : 'detachNic'
+    const problem = state.problems.get(`${call} ${id}`)
+    if (problem !== undefined) return problem
+  }
+  return undefined
 }
 
 // Addresses of pods that this daemon does not know do not rest: they are in use.

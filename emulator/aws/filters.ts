@@ -36,7 +36,7 @@ export const readFilters = (params: Params): readonly Filter[] => {
 }
 
 /** Refuses filters that a kind of thing does not have; tags are filters of every kind. */
-export const checkFilters = <T>(filters: readonly Filter[], fields: Fields<T>): void => {
+export const checkFilters = (filters: readonly Filter[], fields: Fields<never>): void => {
   for (const { name } of filters) {
     const isTag = name.startsWith('tag:') || name === 'tag-key'
     if (!isTag && !Object.hasOwn(fields, name)) {
