@@ -1,7 +1,7 @@
 // Opens network namespaces by path. A path comes from the container runtime, so anything may be
 // behind it; only a file that the kernel calls a network namespace is accepted.
 
-import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readlinkSync, statfsSync } from 'node:fs'
 
 /** An open namespace; close it, because an open fd keeps a pod's namespace alive. */
 export type OpenNamespace = Disposable & {
@@ -28,7 +28,7 @@ declare const identityBrand: unique symbol
 export const openNamespace = (path: string): OpenNamespace | RefusedNamespace => {
   const fd = openOrExplain(path)
   if (typeof fd !== 'number') return fd
-  if (!isNamespace(fd)) {
+  if (!isNetworkNamespace(fd)) {
     closeSync(fd)
     const message = `${path} is not a network namespace; was it unmounted or never mounted?`
     return { kind: 'invalid', path, message }
@@ -60,9 +60,14 @@ const openOrExplain = (path: string): number | RefusedNamespace => {
   }
 }
 
-// Namespaces are the only files of this file system. That it is a network namespace shows when it
-// is entered: the kernel refuses any other (fs/nsfs.c, kernel/nsproxy.c).
-const isNamespace = (fd: number): boolean => statfsSync(`/proc/self/fd/${fd}`).type === NSFS_MAGIC
+// Namespaces are the only files of this file system. Opened below /proc the kernel names one by its
+// type; opened where it is mounted, by its path, and then entering it tells (fs/nsfs.c).
+const isNetworkNamespace = (fd: number): boolean => {
+  const own = `/proc/self/fd/${fd}`
+  if (statfsSync(own).type !== NSFS_MAGIC) return false
+  const name = readlinkSync(own)
+  return name.startsWith('/') || name.startsWith('net:[')
+}
 
 // include/uapi/linux/magic.h
 const NSFS_MAGIC = 0x6e73_6673
