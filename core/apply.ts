@@ -16,8 +16,21 @@ import { clearProblem, noteProblem } from './problems.ts'
 import { restStrays } from './strays.ts'
 import type { Nic, Sandbox, State, Surplus, Use } from './state.ts'
 
-export const apply = (state: State, event: Event): State =>
-  noteSurpluses(applyEvent(state, event), event.at)
+export const apply = (state: State, event: Event): State => {
+  if (event.kind !== 'started') return noteSurpluses(applyEvent(state, event), event.at)
+  const known = begun.get(event.action)
+  if (known?.before === state && known.at === event.at) return known.after
+  const after = noteSurpluses(applyEvent(state, event), event.at)
+  begun.set(event.action, { before: state, at: event.at, after })
+  return after
+}
+
+// A pure cache: plan applies what it decides to its draft, and the loop then applies the same
+// actions to the same state.
+const begun = new WeakMap<
+  Action,
+  { readonly before: State; readonly at: Millis; readonly after: State }
+>()
 
 const applyEvent = (state: State, event: Event): State => {
   switch (event.kind) {

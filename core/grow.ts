@@ -29,6 +29,7 @@ const growPool = (draft: Draft, growth: Growth): void => {
   const { pool, family, node } = growth
   const missing = (): number => deficitOf(draft.state, pool, { family, now: draft.now })
   const allowed = (): number => allowanceOf(draft.state, pool, { family, now: draft.now })
+  if (!(missing() > 0)) return
   const priority = priorityOf(draft.state, pool)
   for (const nic of [...draft.state.nics.values()].sort((a, b) => a.slot - b.slot)) {
     if (!(missing() > 0)) return

@@ -62,23 +62,22 @@ export const countPool = (
   pool: PoolName,
   at: { readonly family: Family; readonly now: Millis },
 ): Counts => {
-  let sum = none
+  const known = poolCountsOf.get(state.nics) ?? new Map<string, Remembered>()
+  const name = `${at.family} ${pool}`
+  const remembered = known.get(name)
+  if (remembered !== undefined && holdsAt(remembered, at.now)) return remembered.counts
+  let counts = none
   for (const nic of state.nics.values()) {
-    if (nic.pool === pool && nic.isManaged) sum = add(sum, countNic(nic, at.family, at.now))
+    if (nic.pool === pool && nic.isManaged) counts = add(counts, countNic(nic, at.family, at.now))
   }
-  return sum
+  poolCountsOf.set(state.nics, known.set(name, { from: at.now, counts }))
+  return counts
 }
 
 /** Counts of one NIC and family. */
 export const countNic = (nic: Nic, family: Family, now: Millis): Counts => {
   const remembered = countsOf.get(nic)?.get(family)
-  if (
-    remembered !== undefined &&
-    remembered.from <= now &&
-    !(now >= (remembered.counts.changesAt ?? Infinity))
-  ) {
-    return remembered.counts
-  }
+  if (remembered !== undefined && holdsAt(remembered, now)) return remembered.counts
   const counts = count(nic, family, now)
   const families = countsOf.get(nic) ?? new Map<Family, Remembered>()
   countsOf.set(nic, families.set(family, { from: now, counts }))
@@ -187,8 +186,12 @@ const add = (a: Counts, b: Counts): Counts => ({
 
 type Remembered = { readonly from: Millis; readonly counts: Counts }
 
-// Pure caches: a NIC is an immutable value, so its counts hold until the next passing of a time.
+const holdsAt = ({ from, counts: { changesAt } }: Remembered, now: Millis): boolean =>
+  from <= now && (changesAt === undefined || now < changesAt)
+
+// Pure caches: NICs are immutable values, so their counts hold until the next passing of a time.
 const countsOf = new WeakMap<Nic, Map<Family, Remembered>>()
+const poolCountsOf = new WeakMap<State['nics'], Map<string, Remembered>>()
 const addressLists = new WeakMap<Block, readonly Ip[]>()
 
 const count = (nic: Nic, family: Family, now: Millis): Counts => {

@@ -35,6 +35,7 @@ export type Failure = {
   readonly call: string
   /** The cloud's own error code, for the user: `InsufficientFreeAddressesInSubnet`. */
   readonly code: string
+  /** Call, cause and what to do, in the cloud's terms; empty when there is no more to say. */
   readonly message: string
   /** How long the cloud asked us to wait; undefined when it did not say. */
   readonly retryAfterMs: number | undefined

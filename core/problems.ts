@@ -44,10 +44,11 @@ export const clearProblem = (state: State, subject: string): State => {
  * One sentence of what failed, where, why and what to do. `what` reads `lend addresses to eni-1`.
  */
 export const describeFailure = (what: string, failure: Failure): string =>
-  `cannot ${what}: ${causeOf(failure)}; ${adviceOf(failure)}`
+  `cannot ${what}: ${failure.message === '' ? bareCause(failure) : failure.message}`
 
-const causeOf = (failure: Failure): string =>
-  `${failure.call} answered ${failure.code}${failure.message === '' ? '' : ` (${failure.message})`}`
+// A provider's message says call, cause and advice in the cloud's own terms.
+const bareCause = (failure: Failure): string =>
+  `${failure.call} answered ${failure.code}; ${adviceOf(failure)}`
 
 const adviceOf = (failure: Failure): string => {
   switch (failure.kind) {

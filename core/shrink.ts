@@ -29,10 +29,21 @@ export const planShrinking = (draft: Draft): void => {
 
 // A return that was cut short, by a restart or a partial answer, is asked for again.
 const finishReturning = (draft: Draft, nic: Nic): void => {
-  const left = [...nic.blocks.values()].filter(({ phase }) => phase.kind === 'returning')
+  const left = returningBlocks(nic)
   if (left.length === 0 || !mayTouch(draft.state, nic) || !isDue(draft, nic.retryAt)) return
   giveBack(draft, nic, left)
 }
+
+const returningBlocks = ({ blocks }: Nic): readonly Block[] => {
+  const known = returningOf.get(blocks)
+  if (known !== undefined) return known
+  const list = [...blocks.values()].filter(({ phase }) => phase.kind === 'returning')
+  returningOf.set(blocks, list)
+  return list
+}
+
+// A pure cache: the blocks of a NIC are an immutable value, and most plans look at them unchanged.
+const returningOf = new WeakMap<Nic['blocks'], readonly Block[]>()
 
 const giveBack = (draft: Draft, nic: Nic, blocks: readonly Block[]): void => {
   if (!isAffordable(draft, 'returnBlocks', 'returning')) return

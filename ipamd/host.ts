@@ -103,7 +103,7 @@ export const createHost = ({ onLinkGone }: HostOptions): Host => {
   }
 
   return {
-    wirePod: pod => guarded(() => wirePod(pod, sources)),
+    wirePod: pod => guarded(() => wirePod(pod, { sources, isLeaving: link => leaving.has(link) })),
     unwirePod: pod => {
       const outcome = guarded(() => unwirePod(pod))
       deleteLink(pod.hostIfindex)

@@ -1,7 +1,7 @@
 // One pod in the kernel: a veth made in place, addresses, routes, neighbours and the map element
 // that lets it send; and all of that undone. Synchronous, because rtnetlink is serial anyway.
 
-import { everywhere, familyOf, hostCidr, type Ip, ip } from '#core/ip.ts'
+import { bitsOf, everywhere, familyOf, hostCidr, type Ip, ip } from '#core/ip.ts'
 import type { HostFailure, HostOutcome } from '#core/ports.ts'
 import { podChain, podLinkGroup, podMap, tableName } from '#core/ruleset.ts'
 import {
@@ -32,15 +32,22 @@ export const podGateways = { 4: ip('169.254.1.1'), 6: ip('fe80::1') } as const
 const loopbackIfindex = 1
 const ok: HostOutcome = { kind: 'ok' }
 
+export type Surroundings = {
+  /** The node's own addresses, for its own packets to the pod. */
+  readonly sources: readonly Ip[]
+  /** True for a pod link that the background is deleting. */
+  readonly isLeaving: (ifindex: number) => boolean
+}
+
 /** Makes the wiring; on failure everything made is undone before it returns. */
-export const wirePod = (pod: PodWiring, sources: readonly Ip[]): HostOutcome => {
+export const wirePod = (pod: PodWiring, { sources, isLeaving }: Surroundings): HostOutcome => {
   const namespace = openNamespace(pod.netns)
   if (namespace.kind !== 'open') return failed('ENOENT', namespace.message)
   using open = namespace
-  const made = makeLink(pod, open.fd)
+  const made = makeLink(pod, open.fd, isLeaving)
   if (made.kind === 'failed') return made
   const outcome = firstFailure([
-    () => refusal(pod, request(open.fd, podRequests(pod))),
+    () => configurePod(pod, open.fd),
     () => refusal(pod, request(OWN_NAMESPACE, hostRequests(pod, sources))),
     () => refusal(pod, [changeElements(OWN_NAMESPACE, elementChanges(pod, 'add'))]),
   ])
@@ -96,7 +103,11 @@ const elementChanges = (pod: PodWiring, kind: 'add' | 'remove') =>
     elements: [toElement(element)],
   }))
 
-const makeLink = (pod: PodWiring, netnsFd: number): HostOutcome => {
+const makeLink = (
+  pod: PodWiring,
+  netnsFd: number,
+  isLeaving: Surroundings['isLeaving'],
+): HostOutcome => {
   const veth = createVeth({
     index: pod.hostIfindex,
     name: pod.hostName,
@@ -109,42 +120,74 @@ const makeLink = (pod: PodWiring, netnsFd: number): HostOutcome => {
   const [ack] = request(OWN_NAMESPACE, [veth])
   if (ack === undefined || ack.ok) return ok
   if (ack.code !== 'EEXIST') return refusal(pod, [ack])
-  if (findLink(netnsFd, { name: pod.ifName }) !== undefined) {
+  const taken = findLink(netnsFd, { name: pod.ifName })
+  if (taken !== undefined && !isLeaving(taken.index)) {
     const where = `${pod.ifName} already exists in ${pod.netns}`
     return failed('EEXIST', `interface ${where}; use another interface name or remove it`)
   }
-  // The host end of an attachment that was never undone; its pod is gone, so nobody misses it.
-  const old = findLink(OWN_NAMESPACE, { name: pod.hostName })
-  if (old === undefined || old.group !== podLinkGroup) return refusal(pod, [ack])
-  return refusal(pod, request(OWN_NAMESPACE, [removeLink(old.index), veth]))
+  // Our own link that still leaves after a DEL (both ends have one number), or the host end of an
+  // attachment that was never undone: its pod is gone, so nobody misses it.
+  const old = taken ?? findLink(OWN_NAMESPACE, { name: pod.hostName })
+  if (old === undefined || (taken === undefined && old.group !== podLinkGroup)) {
+    return refusal(pod, [ack])
+  }
+  const [removed, made] = request(OWN_NAMESPACE, [removeLink(old.index), veth])
+  const acks = [removed, made].flatMap(each => each ?? [])
+  return refusal(
+    pod,
+    acks.filter(each => !isAbsent(each)),
+  )
 }
 
 const podRequests = (pod: PodWiring): readonly Request[] => {
   const device = pod.hostIfindex
-  const own = (address: Ip): readonly Request[] => {
-    const family = familyOf(address)
-    const gateway = podGateways[family]
-    const reach = { destination: hostCidr(gateway), device, scope: SCOPE.link }
-    return [
+  return [
+    changeLink({ index: loopbackIfindex, up: true }),
+    ...(pod.ips.some(ip => familyOf(ip) === 6) ? [] : [withoutLinkLocal(device)]),
+    changeLink({ index: device, up: true }),
+    ...pod.ips.map(address =>
       addAddress({
         index: device,
         address,
-        prefixLength: family === 4 ? 32 : 128,
+        prefixLength: bitsOf(familyOf(address)),
         noDuplicateDetection: true,
       }),
-      // The IPv6 gateway is link-local and reachable by itself.
-      ...(family === 4 ? [addRoute(reach)] : []),
-      addRoute({ destination: everywhere(family), device, gateway, onLink: true, source: address }),
-      replaceNeighbour({ index: device, address: gateway, mac: pod.hostMac }),
-    ]
-  }
-  return [
-    changeLink({ index: loopbackIfindex, up: true }),
-    ...(pod.ips.some(address => familyOf(address) === 6) ? [] : [withoutLinkLocal(device)]),
-    changeLink({ index: device, up: true }),
-    ...pod.ips.flatMap(own),
+    ),
+    ...pod.ips.map(address =>
+      replaceNeighbour({
+        index: device,
+        address: podGateways[familyOf(address)],
+        mac: pod.hostMac,
+      }),
+    ),
   ]
 }
+
+// The IPv6 gateway is link-local and reachable by itself.
+const podRoutes = (pod: PodWiring, metric: number | undefined): readonly Request[] => {
+  const common = { device: pod.hostIfindex, ...(metric === undefined ? {} : { metric }) }
+  return pod.ips.flatMap(source => {
+    const family = familyOf(source)
+    const gateway = podGateways[family]
+    const reach = { ...common, destination: hostCidr(gateway), scope: SCOPE.link }
+    const leave = { ...common, destination: everywhere(family), gateway, onLink: true, source }
+    return [...(family === 4 ? [addRoute(reach)] : []), addRoute(leave)]
+  })
+}
+
+// A further interface of the same pod comes after the first one: its routes give way by their metric.
+const configurePod = (pod: PodWiring, netnsFd: number): HostOutcome => {
+  const requests = podRequests(pod)
+  const acks = request(netnsFd, [...requests, ...podRoutes(pod, undefined)])
+  const routes = acks.slice(requests.length)
+  const isFurther = routes.some(ack => !ack.ok && ack.code === 'EEXIST')
+  if (!isFurther) return refusal(pod, acks)
+  const metric = furtherMetric + (pod.hostIfindex % furtherMetric)
+  const again = request(netnsFd, podRoutes(pod, metric))
+  return refusal(pod, [...acks.slice(0, requests.length), ...again])
+}
+
+const furtherMetric = 0x10000
 
 const hostRequests = (pod: PodWiring, sources: readonly Ip[]): readonly Request[] => {
   const { routes, neighbours } = podObjects(pod, sources)

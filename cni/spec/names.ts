@@ -15,6 +15,8 @@ export const ifNameProblem = (text: string): string | undefined => {
   if (text === '') return 'it is empty'
   if (text === '.' || text === '..') return 'it names a directory'
   if (/[/:\s]/.test(text)) return 'it must not hold "/", ":" or white space'
+  // The kernel takes it for a pattern and chooses a number (net/core/dev.c, dev_alloc_name).
+  if (text.includes('%')) return 'it must not hold "%"'
   const bytes = new TextEncoder().encode(text).length
   return bytes > ifNameBytesMax ? `it has ${bytes} bytes, at most 15 are allowed` : undefined
 }
