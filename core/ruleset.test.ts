@@ -68,6 +68,7 @@ table inet eniway {
   chain choose_nic {
     type filter hook prerouting priority -90; policy accept;
     iifgroup 57879 goto from_pods
+    ct direction reply ct mark & 0x7f000000 vmap { 0x02000000 : goto via_2 }
   }
   chain remember_nic {
     type filter hook prerouting priority -150; policy accept;
@@ -75,6 +76,8 @@ table inet eniway {
   }
   chain answer {
     type route hook output priority -150; policy accept;
+    ct state related ip saddr vmap { 10.0.16.5 : goto via_2 }
+    ct state related accept
     ct direction reply ct mark & 0x7f000000 vmap { 0x02000000 : goto via_2 }
   }
   chain translate {

@@ -35,7 +35,7 @@ export const rulesetText = (options: RulesetOptions): string =>
     `table inet ${tableName} {`,
     ...insideSets(options.nat.insideCidrs),
     ...options.nics.flatMap(nic => nicChains(nic, options)),
-    ...fromPods,
+    ...fromPods(options.nics),
     ...arrivals(options.nics),
     ...answers(options.nics),
     ...nat(options),
@@ -90,8 +90,9 @@ const nicChains = (nic: PresentNic, { nics, nat }: RulesetOptions): readonly str
   ]
 }
 
-// After destination NAT (priority -100), so that a service address has become a pod address.
-const fromPods = [
+// After destination NAT (priority -100), so that a service address has become a pod address. What
+// comes back to a node that only passed a connection on leaves where the connection came in, too.
+const fromPods = (nics: readonly PresentNic[]): readonly string[] => [
   '  chain from_pods {',
   '    iif . ip saddr vmap @pods4',
   '    iif . ip6 saddr vmap @pods6',
@@ -100,8 +101,18 @@ const fromPods = [
   '  chain choose_nic {',
   '    type filter hook prerouting priority -90; policy accept;',
   `    iifgroup ${podLinkGroup} goto from_pods`,
+  ...returning(nics),
   '  }',
 ]
+
+// Answers to connections that came in on a secondary NIC; the primary one is where the rest leaves.
+const returning = (nics: readonly PresentNic[]): readonly string[] => {
+  const entries = nics
+    .filter(nic => !nic.isPrimary)
+    .map(({ slot }) => `${hex(nicMark(slot))} : goto via_${slot}`)
+  if (entries.length === 0) return []
+  return [`    ct direction reply ct mark & ${hex(markMask)} vmap { ${entries.join(', ')} }`]
+}
 
 // Before destination NAT; a connection belongs to the NIC of its first packet.
 const arrivals = (nics: readonly PresentNic[]): readonly string[] => {
@@ -114,19 +125,28 @@ const arrivals = (nics: readonly PresentNic[]): readonly string[] => {
   ]
 }
 
-// What the node itself answers to a connection that came in on a secondary NIC.
-const answers = (nics: readonly PresentNic[]): readonly string[] => {
+// What the node itself answers to a connection that came in on a secondary NIC. An error message about
+// a connection (ICMP) has its source chosen already, so it leaves where that address belongs.
+const answers = (nics: readonly PresentNic[]): readonly string[] => [
+  '  chain answer {',
+  '    type route hook output priority -150; policy accept;',
+  ...([4, 6] as const).flatMap(family => errorsOf(nics, family)),
+  '    ct state related accept',
+  ...returning(nics),
+  '  }',
+]
+
+const errorsOf = (nics: readonly PresentNic[], family: Family): readonly string[] => {
   const entries = nics
     .filter(nic => !nic.isPrimary)
-    .map(({ slot }) => `${hex(nicMark(slot))} : goto via_${slot}`)
-  return [
-    '  chain answer {',
-    '    type route hook output priority -150; policy accept;',
-    ...(entries.length === 0
-      ? []
-      : [`    ct direction reply ct mark & ${hex(markMask)} vmap { ${entries.join(', ')} }`]),
-    '  }',
-  ]
+    .flatMap(({ slot, primaryAddresses }) =>
+      primaryAddresses
+        .filter(address => familyOf(address) === family)
+        .map(address => `${address} : goto via_${slot}`),
+    )
+  if (entries.length === 0) return []
+  const source = family === 4 ? 'ip saddr' : 'ip6 saddr'
+  return [`    ct state related ${source} vmap { ${entries.join(', ')} }`]
 }
 
 const nat = ({ nics, nat: { isEnabled } }: RulesetOptions): readonly string[] => {
