@@ -260,7 +260,9 @@ const messageOf = (
 }
 
 const adviceByKind: Readonly<Record<FailureKind, string>> = {
-  throttled: 'the account calls EC2 too often, eniway waits and tries again',
+  throttled:
+    'the account calls EC2 too often: calls are spaced out, raise the API limit or lower the warm ' +
+    'target',
   exhausted: 'add a subnet or lower the warm target',
   fragmented: 'the subnet has no free aligned /28: reserve a prefix range in it or add a subnet',
   limit: 'raise the quota, choose a larger instance type or lower the warm target',

@@ -155,7 +155,7 @@ describe.concurrent('a bad day of the cloud', () => {
     const sentence = pattern([
       'AssignPrivateIpAddresses',
       'UnauthorizedOperation',
-      'allow .*AssignPrivateIpAddresses in',
+      'allow ec2:AssignPrivateIpAddresses in',
     ])
     expect(await add(node, 'refused', 3)).toMatch(
       new RegExp(`^11: .*pod shop/denied-refused.*${sentence.source}`),
