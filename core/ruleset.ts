@@ -125,8 +125,9 @@ const arrivals = (nics: readonly PresentNic[]): readonly string[] => {
   ]
 }
 
-// What the node itself answers to a connection that came in on a secondary NIC. An error message about
-// a connection (ICMP) has its source chosen already, so it leaves where that address belongs.
+// What the node itself answers to a connection that came in on a secondary NIC. An error message
+// about a connection (ICMP) has its source chosen already, so it leaves where that address
+// belongs.
 const answers = (nics: readonly PresentNic[]): readonly string[] => [
   '  chain answer {',
   '    type route hook output priority -150; policy accept;',

@@ -175,7 +175,8 @@ const podRoutes = (pod: PodWiring, metric: number | undefined): readonly Request
   })
 }
 
-// A further interface of the same pod comes after the first one: its routes give way by their metric.
+// A further interface of the same pod comes after the first one: its routes give way by their
+// metric.
 const configurePod = (pod: PodWiring, netnsFd: number): HostOutcome => {
   const requests = podRequests(pod)
   const acks = request(netnsFd, [...requests, ...podRoutes(pod, undefined)])
