@@ -101,11 +101,12 @@ type UseChange = {
 // With the NIC: an address that was returned by one may rest there and be lent to another.
 const coolingKey = (nic: Nic, ip: Ip): string => `cooling/${nic.id}/${ip}`
 
-// Only resting addresses are written: who holds an assigned one stands in the sandbox's record.
+// Only resting addresses are written: who holds an assigned one stands in the sandbox's record. That
+// a link has gone is worth no save: link numbers only rise, and the kernel tells it again.
 const useChanges = (list: LedgerChange[], { nic, before, after }: UseChange): void => {
   for (const [ip, use] of after) {
     const known = before.get(ip)
-    if (use === known) continue
+    if (use === known || (known !== undefined && isSameRest(known, use))) continue
     if (use.kind === 'cooling' && !use.isStray) {
       const { block, until, link } = use
       const value: CoolingRecord = { block, until, link: link ?? null }
@@ -119,6 +120,14 @@ const useChanges = (list: LedgerChange[], { nic, before, after }: UseChange): vo
       list.push({ kind: 'drop', key: coolingKey(nic, ip) })
   }
 }
+
+const isSameRest = (before: Use, after: Use): boolean =>
+  before.kind === 'cooling' &&
+  after.kind === 'cooling' &&
+  before.isStray === after.isStray &&
+  before.until === after.until &&
+  before.block === after.block &&
+  after.link === undefined
 
 // A sandbox that is being unwired is gone for the ledger: its address rests.
 const isKept = (sandbox: Sandbox | undefined): boolean =>

@@ -22,6 +22,9 @@ export type Plan = {
 /** How often the kernel is looked at while a device is expected or tables are being made. */
 const lookEveryMs = 250
 
+/** How late the end of a rest may be noticed while nobody waits for an address. */
+const calmMs = 1_000
+
 export const plan = (state: State, now: Millis): Plan => {
   const draft = newDraft(state, now)
   planPods(draft)
@@ -70,11 +73,15 @@ const planObservation = (draft: Draft): void => {
   act(draft, { kind: 'observeCloud', id: nextOperation(draft), priority })
 }
 
-// Settling and cooling end by themselves: whoever waits for an address is served then.
+// Settling and cooling end by themselves: whoever waits for an address is served then. While nobody
+// waits, the ends of many rests share one look.
 const planCounts = (draft: Draft): void => {
-  for (const pool of draft.state.config.pools.keys()) {
-    for (const family of draft.state.config.families) {
-      wake(draft, countPool(draft.state, pool, { family, now: draft.now }).changesAt)
+  const { state, now } = draft
+  const soonest = state.adds.size > 0 ? now : after(now, calmMs)
+  for (const pool of state.config.pools.keys()) {
+    for (const family of state.config.families) {
+      const { changesAt } = countPool(state, pool, { family, now })
+      if (changesAt !== undefined) wake(draft, millis(Math.max(changesAt, soonest)))
     }
   }
 }

@@ -1,6 +1,7 @@
 // What every Cloud promises, whatever is behind it: one suite, run on each provider over the wire
 // and on the simulation's cloud in memory. It judges by what the cloud shows afterwards.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { baseOf, cidr, contains, familyOf, lengthOf } from '#core/ip.ts'
 import { type InstanceId, type SubnetId, token } from '#core/names.ts'
@@ -94,9 +95,10 @@ export const cloudContract = (name: string, makeCloud: () => Promise<CloudUnderT
       nic: CloudNic,
       isReached: (nic: CloudNic) => boolean,
     ): Promise<CloudNic> => {
-      for (let looks = 0; looks < 100; looks++) {
+      for (let looks = 0; looks < 600; looks++) {
         const found = (await observed()).nics.find(({ id }) => id === nic.id)
         if (found !== undefined && isReached(found)) return found
+        await sleep(50)
       }
       throw new Error(`${nic.id} is not observed as expected`)
     }
