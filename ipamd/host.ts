@@ -82,7 +82,7 @@ export const createHost = ({ onLinkGone }: HostOptions): Host => {
     const text = rulesetText({ nics: look.nics, nat: desired.nat })
     const failures = [
       ...prepareNode(),
-      ...prepareNics(look),
+      ...prepareLinks(look),
       ...ruleset.ensure(text, observed.hasTable),
     ]
     const wanted = desiredObjects(look.nics, look.pods)
@@ -154,8 +154,9 @@ type Look = {
 
 const lookAround = (desired: HostWiring): Look => {
   const links = dumpLinks(OWN_NAMESPACE)
-  const podLinks = links.filter(link => link.group === podLinkGroup)
-  const nicLinks = links.filter(link => link.group !== podLinkGroup && !link.isLoopback)
+  const isOfPod = isPodLink(desired)
+  const podLinks = links.filter(isOfPod)
+  const nicLinks = links.filter(link => !isOfPod(link) && !link.isLoopback)
   const present = new Set(podLinks.map(link => link.index))
   const nics = desired.nics.flatMap(nic => {
     const device = deviceOf(nicLinks, nic.mac)
@@ -179,6 +180,12 @@ const lookAround = (desired: HostWiring): Look => {
       goneNamespaces: new Set(missing.filter(isNamespaceGone).map(pod => pod.sandbox)),
     },
   }
+}
+
+// A link that somebody took out of our group is still the pod's: index and name are both ours.
+const isPodLink = ({ pods }: HostWiring): ((link: Link) => boolean) => {
+  const names = new Map(pods.map(pod => [pod.hostIfindex, pod.hostName]))
+  return link => link.group === podLinkGroup || names.get(link.index) === link.name
 }
 
 // Two devices may share a MAC (a bond, or Azure's synthetic NIC over its virtual function): the one
@@ -217,7 +224,7 @@ const prepareNode = (): readonly string[] => {
   return written.ok ? [] : [written.message]
 }
 
-const prepareNics = ({ nics, nicLinks, podLinks, strays }: Look): readonly string[] => {
+const prepareLinks = ({ nics, nicLinks, pods, podLinks, strays }: Look): readonly string[] => {
   const linkOf = (ifindex: number): Link | undefined =>
     nicLinks.find(({ index }) => index === ifindex)
   const settings = nics
@@ -231,7 +238,17 @@ const prepareNics = ({ nics, nicLinks, podLinks, strays }: Look): readonly strin
     ...nicsDown.map(({ device }) => device.ifindex),
     ...podsDown.map(({ index }) => index),
   ]
-  return send([...settings, ...ups.map(index => changeLink({ index, up: true }))])
+  const podSettings = pods.flatMap(pod => restored(pod, podLinks))
+  return send([...settings, ...podSettings, ...ups.map(index => changeLink({ index, up: true }))])
+}
+
+// The pod sends to this MAC by a permanent neighbour, and the group is what the rules know pods by.
+const restored = (pod: PodWiring, links: readonly Link[]): readonly Request[] => {
+  const link = links.find(({ index }) => index === pod.hostIfindex)
+  if (link === undefined) return []
+  const isAsMade = link.group === podLinkGroup && link.mac === pod.hostMac && link.mtu === pod.mtu
+  if (isAsMade) return []
+  return [changeLink({ index: link.index, group: podLinkGroup, mac: pod.hostMac, mtu: pod.mtu })]
 }
 
 // Add before delete: whatever still works goes on working until what replaces it is there.

@@ -135,6 +135,13 @@ const damages: readonly (readonly [string, () => void, RegExp | undefined])[] = 
   ['every table', () => node('nft flush ruleset'), /^table inet eniway$/],
   ['secondary NIC down', () => node('ip link set eth1 down'), /^route 0\.0\.0\.0\/0 .* table 202$/],
   ['link of a pod down', () => node(`ip link set ${podLink(1)} down`), /^route 10\.0\.2\.5\/32 /],
+  ['group of a pod’s link', () => node(`ip link set ${podLink(1)} group default`), undefined],
+  [
+    'MAC of a pod’s link, which the pod sends to',
+    () => node(`ip link set ${podLink(1)} address 0a:00:00:00:00:09`),
+    undefined,
+  ],
+  ['MTU of a pod’s link', () => node(`ip link set ${podLink(1)} mtu 1300`), undefined],
   ['rp_filter', () => node('echo 1 > /proc/sys/net/ipv4/conf/eth1/rp_filter'), undefined],
   ['ip_forward', () => node('echo 0 > /proc/sys/net/ipv4/ip_forward'), undefined],
   [
