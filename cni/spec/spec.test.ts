@@ -73,6 +73,7 @@ test.each<[string, boolean]>([
   ['a:b', false],
   ['a b', false],
   ['a\tb', false],
+  ['eth%d', false],
 ])('interface name "%s" usable: %s', (text, want) =>
   expect(ifNameProblem(text) === undefined).toBe(want),
 )
