@@ -238,17 +238,19 @@ const prepareLinks = ({ nics, nicLinks, pods, podLinks, strays }: Look): readonl
     ...nicsDown.map(({ device }) => device.ifindex),
     ...podsDown.map(({ index }) => index),
   ]
-  const podSettings = pods.flatMap(pod => restored(pod, podLinks))
+  const podSettings = restoredPods(pods, podLinks)
   return send([...settings, ...podSettings, ...ups.map(index => changeLink({ index, up: true }))])
 }
 
 // The pod sends to this MAC by a permanent neighbour, and the group is what the rules know pods by.
-const restored = (pod: PodWiring, links: readonly Link[]): readonly Request[] => {
-  const link = links.find(({ index }) => index === pod.hostIfindex)
-  if (link === undefined) return []
-  const isAsMade = link.group === podLinkGroup && link.mac === pod.hostMac && link.mtu === pod.mtu
-  if (isAsMade) return []
-  return [changeLink({ index: link.index, group: podLinkGroup, mac: pod.hostMac, mtu: pod.mtu })]
+const restoredPods = (pods: readonly PodWiring[], links: readonly Link[]): readonly Request[] => {
+  const made = new Map(pods.map(pod => [pod.hostIfindex, pod]))
+  return links.flatMap(({ index, group, mac, mtu }) => {
+    const pod = made.get(index)
+    if (pod === undefined) return []
+    if (group === podLinkGroup && mac === pod.hostMac && mtu === pod.mtu) return []
+    return [changeLink({ index, group: podLinkGroup, mac: pod.hostMac, mtu: pod.mtu })]
+  })
 }
 
 // Add before delete: whatever still works goes on working until what replaces it is there.
