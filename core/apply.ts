@@ -249,8 +249,8 @@ const releaseLinks = (state: State, isGone: (link: number) => boolean): State =>
   let next = state
   for (const nic of state.nics.values()) {
     let uses: Map<Ip, Use> | undefined
-    for (const [ip, use] of nic.uses) {
-      if (use.kind !== 'cooling' || use.link === undefined || !isGone(use.link)) continue
+    for (const [ip, use] of leavingLinks(nic)) {
+      if (!isGone(use.link)) continue
       uses ??= new Map(nic.uses)
       uses.set(ip, { ...use, link: undefined })
       if (use.isStray) next = clearProblem(next, `stray ${ip}`)
@@ -259,6 +259,22 @@ const releaseLinks = (state: State, isGone: (link: number) => boolean): State =>
   }
   return next
 }
+
+type LeavingLink = Use & { readonly kind: 'cooling'; readonly link: number }
+
+const leavingLinks = ({ uses }: Nic): readonly (readonly [Ip, LeavingLink])[] => {
+  const known = leavingLinksOf.get(uses)
+  if (known !== undefined) return known
+  const list: (readonly [Ip, LeavingLink])[] = []
+  for (const [ip, use] of uses) {
+    if (use.kind === 'cooling' && use.link !== undefined) list.push([ip, use as LeavingLink])
+  }
+  leavingLinksOf.set(uses, list)
+  return list
+}
+
+// A pure cache: one pod's link changes one NIC, and the uses of all others are looked at unchanged.
+const leavingLinksOf = new WeakMap<Nic['uses'], readonly (readonly [Ip, LeavingLink])[]>()
 
 const noteSurpluses = (state: State, at: Millis): State => {
   let { surpluses } = state

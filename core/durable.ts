@@ -101,8 +101,8 @@ type UseChange = {
 // With the NIC: an address that was returned by one may rest there and be lent to another.
 const coolingKey = (nic: Nic, ip: Ip): string => `cooling/${nic.id}/${ip}`
 
-// Only resting addresses are written: who holds an assigned one stands in the sandbox's record. That
-// a link has gone is worth no save: link numbers only rise, and the kernel tells it again.
+// Only resting addresses are written: who holds an assigned one stands in the sandbox's record. A
+// link that has gone is worth no save: link numbers only rise, and the kernel tells it again.
 const useChanges = (list: LedgerChange[], { nic, before, after }: UseChange): void => {
   for (const [ip, use] of after) {
     const known = before.get(ip)

@@ -63,6 +63,8 @@ const serve = async (
   const call = parseCall(body)
   if (call === undefined) return sayPlainly(request, response, notACall)
   const reply = await handle(call, attachments, contextOf(response, options))
+  // The caller is a process on the same machine: it needs no clock of ours.
+  response.sendDate = false
   response.writeHead(200, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(reply.stdout),
