@@ -10,7 +10,7 @@ import { createRandom } from '#runtime/random.ts'
 import { ensureDebianPackages } from '#tools/debian.mjs'
 import type { Context, Measure } from './context.ts'
 import { buildHarness } from './harness.ts'
-import { describeMachine } from './machine.ts'
+import { describeMachine, fileSystemOf } from './machine.ts'
 import { measureBurst } from './measures/burst.ts'
 import { measureMemory } from './measures/memory.ts'
 import { measureRoundTrip } from './measures/roundtrip.ts'
@@ -40,6 +40,7 @@ type Options = {
   readonly pods: number
   readonly rounds: number
   readonly only: string | undefined
+  readonly ledger: string
   readonly output: 'text' | 'json'
 }
 
@@ -58,6 +59,7 @@ const readOptions = (): Options =>
     .option('--pods <number>', 'pods per side and round', numberBetween(50, 330), 200)
     .option('--rounds <number>', 'repetitions of each measure', numberBetween(1, 100), 3)
     .addOption(new Option('--only <name>', 'one measure').choices(Object.keys(measures)))
+    .option('--ledger <directory>', "where the daemon's ledger is kept", tmpdir())
     .addOption(
       new Option('--output <kind>', 'form of stdout').choices(['text', 'json']).default('text'),
     )
@@ -67,12 +69,15 @@ const readOptions = (): Options =>
 const makeContext = async (session: Session, options: Options): Promise<Context> => {
   const dir = await mkdtemp(join(tmpdir(), 'ew-bench-'))
   session.atEnd(() => rm(dir, { recursive: true, force: true }))
+  const stateDirectory = await mkdtemp(join(options.ledger, 'ew-bench-ledger-'))
+  session.atEnd(() => rm(stateDirectory, { recursive: true, force: true }))
   const prefix = basename(dir)
   const harness = await buildHarness(session, dir)
   const peer = await startPeer(session, dir, `${prefix}-peer`)
   const node = await startNode(session, {
     seed: options.seed,
     directory: join(dir, 'node'),
+    stateDirectory,
     addressesMin,
   })
   const ours = await ourSide(session, node)
@@ -110,7 +115,10 @@ const main = async (): Promise<number> => {
   try {
     const results = await runMeasures(session, options)
     const { seed, pods, rounds } = options
-    const report: Report = { machine: describeMachine({ seed, pods, rounds, loadBefore }), results }
+    const [loadAfter = 0] = loadavg()
+    const ledger = fileSystemOf(options.ledger)
+    const machine = describeMachine({ seed, pods, rounds, loadBefore, loadAfter, ledger })
+    const report: Report = { machine, results }
     console.log(options.output === 'json' ? JSON.stringify(report, undefined, 2) : tableOf(report))
     return 0
   } catch (error) {

@@ -18,6 +18,8 @@ export type BenchNodeOptions = {
   readonly seed: number
   /** Directory of its own for the node's files. */
   readonly directory: string
+  /** Directory of the daemon's ledger. */
+  readonly stateDirectory: string
   /** Addresses the pool keeps at least. */
   readonly addressesMin: number
 }
@@ -27,7 +29,7 @@ const instanceType = 'm5.24xlarge'
 /** Starts an emulated VPC with one node, which ends with the session; its pool may still grow. */
 export const startNode = async (
   session: Session,
-  { seed, directory, addressesMin }: BenchNodeOptions,
+  { seed, directory, stateDirectory, addressesMin }: BenchNodeOptions,
 ): Promise<BenchNode> => {
   const started = await startNodes({
     nodes: 1,
@@ -37,6 +39,7 @@ export const startNode = async (
     latency: 'fast',
     // Short rests, so that a round does not wait for the addresses of the one before.
     pool: { minimum: addressesMin, coolingSeconds: 1, settleSeconds: 1 },
+    config: { stateDirectory },
     signal: session.signal,
   })
   session.atEnd(started.close)

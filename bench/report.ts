@@ -8,7 +8,7 @@ export type Report = { readonly machine: Machine; readonly results: readonly Res
 
 /** The report as a table for a terminal. */
 export const tableOf = ({ machine, results }: Report): string => {
-  const { cpu, cores, kernel, node, seed, pods, rounds } = machine
+  const { cpu, cores, kernel, node, seed, pods, rounds, loadBefore, loadAfter, ledger } = machine
   const head = `${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}; seed ${seed}`
   const rows = [['', 'ours', 'peer', 'ratio', 'target', 'met'], ...results.map(rowOf)]
   const lines = rows.map(row =>
@@ -18,7 +18,10 @@ export const tableOf = ({ machine, results }: Report): string => {
       .trimEnd(),
   )
   const notes = results.map(({ name, note }) => `${name}: ${note}.`)
-  return [head, `${pods} pods, ${rounds} rounds`, '', ...lines, '', ...notes].join('\n')
+  const run =
+    `${pods} pods, ${rounds} rounds; load ${loadBefore.toFixed(2)} before, ` +
+    `${loadAfter.toFixed(2)} after; ledger on ${ledger}`
+  return [head, run, '', ...lines, '', ...notes].join('\n')
 }
 
 const widths = [26, 10, 10, 8, 16, 4]
