@@ -4,6 +4,7 @@
 import { Command, CommanderError } from 'commander'
 import { emulatorCommand } from '#emulator/main.ts'
 import { demoCommand } from './demo/command.ts'
+import { outputOption } from './ask.ts'
 import { installCommand } from './install.ts'
 import { statusCommand } from './status.ts'
 import { whyCommand } from './why.ts'
@@ -22,7 +23,11 @@ const ipamdCommand = (): Command =>
 const versionCommand = (): Command =>
   new Command('version')
     .description('Print the version of eniway.')
-    .action(() => void process.stdout.write(`eniway ${version}\n`))
+    .addOption(outputOption())
+    .action(({ output }: { output: 'text' | 'json' }) => {
+      const text = output === 'json' ? JSON.stringify({ version }) : `eniway ${version}`
+      process.stdout.write(`${text}\n`)
+    })
 
 const program = new Command('eniway')
   .description('One VPC-native CNI for Kubernetes on every cloud.')

@@ -87,7 +87,7 @@ const route = async (
     case '/v1/why': {
       const pod = url.searchParams.get('pod') ?? ''
       const view = whyView(state(), pod, now())
-      const error = `this node knows no pod "${pod}"; give it as ?pod=NAMESPACE/NAME`
+      const error = `this node knows no pod "${pod}"; name one of its pods as NAMESPACE/NAME`
       return view === undefined ? send(response, 404, { error }) : send(response, 200, view)
     }
     default:
