@@ -27,7 +27,7 @@ import {
 import { openNamespace } from '#linux/namespace.ts'
 import { replaceAddress } from '#linux/netlink/address.ts'
 import { changeLink, type Link } from '#linux/netlink/link.ts'
-import { removeRoute, replaceRoute } from '#linux/netlink/route.ts'
+import { removeRoute, replaceRoute, type Route } from '#linux/netlink/route.ts'
 import { addRule, removeRule } from '#linux/netlink/rule.ts'
 import { changeElements, removeElementsIfPresent } from '#linux/nftables/transaction.ts'
 import { writeSysctl } from '#linux/sysctl.ts'
@@ -87,6 +87,7 @@ export const createHost = ({ onLinkGone }: HostOptions): Host => {
     ]
     const wanted = desiredObjects(look.nics, look.pods)
     const diff = diffObjects(observed, wanted, device => look.strays.has(device))
+    failures.push(...send(observed.oddRoutes.map(removeRoute)))
     failures.push(...applyDiff(diff))
     const known = render(diff.missing)
       .split('\n')
@@ -97,7 +98,7 @@ export const createHost = ({ onLinkGone }: HostOptions): Host => {
     return {
       ...look.report,
       wiredSlots: failures.length === 0 ? look.nics.map(({ slot }) => slot) : [],
-      repaired: [...known, ...ruleset.takeRepairs()],
+      repaired: [...known, ...observed.oddRoutes.map(oddText), ...ruleset.takeRepairs()],
       failures,
     }
   }
@@ -129,6 +130,9 @@ const guarded = (run: () => HostOutcome): HostOutcome => {
     return { kind: 'failed', failure }
   }
 }
+
+const oddText = ({ kind, destination, table }: Route): string =>
+  `${kind} route ${destination} in table ${table}`
 
 // Nothing could be seen: every link is reported as there, so that nothing is taken for gone.
 const unseen = (desired: HostWiring, message: string): HostReport => ({

@@ -11,7 +11,7 @@ import {
   OWN_NAMESPACE,
 } from '#linux/kernel.ts'
 import type { Link } from '#linux/netlink/link.ts'
-import { ROUTE_PROTOCOL } from '#linux/netlink/route.ts'
+import { type Route, ROUTE_PROTOCOL } from '#linux/netlink/route.ts'
 import { type Element, listElements } from '#linux/nftables/transaction.ts'
 import { elementSet } from './wire.ts'
 
@@ -20,17 +20,27 @@ type Scene = {
   readonly podLinks: readonly Link[]
 }
 
+export type Observed = HostObjects & {
+  readonly hasTable: boolean
+  /** Routes with our protocol number of a kind that we never make, such as unreachable. */
+  readonly oddRoutes: readonly Route[]
+}
+
 /** Routes and rules that carry our protocol number, our maps, and what stands on our links. */
-export const observeObjects = (scene: Scene): HostObjects & { readonly hasTable: boolean } => {
+export const observeObjects = (scene: Scene): Observed => {
+  const ours = dumpRoutes(OWN_NAMESPACE, { protocol: ROUTE_PROTOCOL }).filter(
+    route => route.protocol === ROUTE_PROTOCOL,
+  )
   const maps = ([4, 6] as const).map(family => listElements(OWN_NAMESPACE, elementSet(family)))
   const objects: HostObjects = {
-    routes: observeRoutes(),
+    routes: ours.filter(isOrdinary).map(toRouteSpec),
     rules: observeRules(),
     neighbours: observeNeighbours(scene),
     elements: maps.flatMap(elements => (elements ?? []).flatMap(toSpec)),
     addresses: observeAddresses(scene),
   }
-  return { ...objects, hasTable: maps.every(elements => elements !== undefined) }
+  const hasTable = maps.every(elements => elements !== undefined)
+  return { ...objects, hasTable, oddRoutes: ours.filter(route => !isOrdinary(route)) }
 }
 
 /** What the maps hold: which pod link may send from which address. */
@@ -39,16 +49,15 @@ export const observeElements = (): HostObjects['elements'] =>
     (listElements(OWN_NAMESPACE, elementSet(family)) ?? []).flatMap(toSpec),
   )
 
-const observeRoutes = (): HostObjects['routes'] =>
-  dumpRoutes(OWN_NAMESPACE, { protocol: ROUTE_PROTOCOL })
-    .filter(route => route.protocol === ROUTE_PROTOCOL && route.device !== undefined)
-    .map(({ table, destination, device, gateway, source }) => ({
-      table,
-      destination,
-      device: device ?? 0,
-      gateway,
-      source,
-    }))
+const isOrdinary = (route: Route): boolean => route.kind === 'unicast' && route.device !== undefined
+
+const toRouteSpec = ({ table, destination, device = 0, gateway, source }: Route) => ({
+  table,
+  destination,
+  device,
+  gateway,
+  source,
+})
 
 const observeRules = (): HostObjects['rules'] =>
   dumpRules(OWN_NAMESPACE, { protocol: ROUTE_PROTOCOL }).map(

@@ -98,6 +98,11 @@ const damages: readonly (readonly [string, () => void, RegExp | undefined])[] = 
     /^route 10\.0\.0\.1\/32 /,
   ],
   [
+    'a route of ours that leads nowhere',
+    () => node('ip route add unreachable 10.0.0.0/8 table 200 proto 226'),
+    /^unreachable route 10\.0\.0\.0\/8 in table 200$/,
+  ],
+  [
     'route of a pod, sent elsewhere',
     () => node('ip route replace 10.0.2.5 dev eth0 table 200 proto 226 scope link'),
     /^route 10\.0\.2\.5\/32 /,
