@@ -50,6 +50,7 @@ export const wirePod = (pod: PodWiring, { sources, isLeaving }: Surroundings): H
     () => configurePod(pod, open.fd),
     () => refusal(pod, request(OWN_NAMESPACE, hostRequests(pod, sources))),
     () => refusal(pod, [changeElements(OWN_NAMESPACE, elementChanges(pod, 'add'))]),
+    () => awaitCarrier(pod, open.fd),
   ])
   if (outcome.kind === 'failed') undo(pod)
   return outcome
@@ -209,6 +210,14 @@ const withoutLinkLocal = (index: number): Request =>
 const undo = (pod: PodWiring): void => {
   unwirePod(pod)
   void deleteLinkInBackground(pod.hostIfindex)
+}
+
+// The host end gave the pod's end its carrier, but the kernel's link watch makes that end ready to
+// send only later, and drops packets until then. Who asks for a link has it made ready at once:
+// linkwatch_sync_dev in rtnl_getlink, net/core/rtnetlink.c.
+const awaitCarrier = (pod: PodWiring, netnsFd: number): HostOutcome => {
+  if (findLink(netnsFd, { index: pod.hostIfindex }) !== undefined) return ok
+  return failed('ENODEV', `${pod.ifName} in ${pod.netns} was removed while it was wired`)
 }
 
 const firstFailure = (steps: readonly (() => HostOutcome)[]): HostOutcome => {
