@@ -62,16 +62,25 @@ const podMacOf = (ips: readonly Ip[], key: SandboxKey): Mac => {
   const v4 = ips.find(ip => familyOf(ip) === 4)
   const low =
     v4 === undefined
-      ? [24, 16, 8, 0].map(shift => Number((hash(key) >> BigInt(shift)) & 0xffn))
+      ? [24, 16, 8, 0].map(shift => Math.floor(hash(key) / 2 ** shift) % 256)
       : [...bytesOf(v4)]
   return mac(['0a', '58', ...low.map(byte => byte.toString(16).padStart(2, '0'))].join(':'))
 }
 
-// FNV-1a, 64 bits, of which 48 are used: names for some hundred links, no secret.
-const hash = (text: string): bigint => {
-  let value = 0xcbf2_9ce4_8422_2325n
+// FNV-1a, 64 bits, of which the upper 48 are used: names for some hundred links, no secret. In four
+// numbers of 16 bits, lowest first, because BigInt took a hundredth of the daemon's time; the prime
+// is 2^40 + 0x1b3.
+const hash = (text: string): number => {
+  let [a, b, c, d] = [0x2325, 0x8422, 0x9ce4, 0xcbf2]
   for (let i = 0; i < text.length; i++) {
-    value = BigInt.asUintN(64, (value ^ BigInt(text.charCodeAt(i))) * 0x100_0000_01b3n)
+    const low = a ^ text.charCodeAt(i)
+    const first = low * 0x1b3
+    const second = b * 0x1b3 + (first >>> 16)
+    const third = c * 0x1b3 + (low << 8) + (second >>> 16)
+    d = (d * 0x1b3 + (b << 8) + (third >>> 16)) & 0xffff
+    a = first & 0xffff
+    b = second & 0xffff
+    c = third & 0xffff
   }
-  return value >> 16n
+  return d * 2 ** 32 + c * 2 ** 16 + b
 }

@@ -111,9 +111,8 @@ const cpuPerPair = ({ ours, peer }: BySide): Result =>
     target: { kind: 'ratio', max: 0.25 },
     note:
       'user and system time of one ADD and one DEL after a round that is not counted, the daemon ' +
-      'with its background deletion and everything else it did meanwhile ' +
-      'included; kernel threads that free links later are counted for neither; the pool is full, ' +
-      'so the daemon makes no cloud calls meanwhile',
+      'with its background deletion and its regular look at kernel and cloud included; kernel ' +
+      'threads that free links later are counted for neither; the pool is full, so nothing is lent',
   })
 
 const pairCpuMs = ({ add, del, residentMs: resident }: Samples): number =>
