@@ -52,33 +52,38 @@ const callWords = {
   delete: 'delete NICs',
 } as const
 
-const poolSchema = z.strictObject({
-  warmTarget: count({ min: 0, max: addressesMax })
-    .default(5)
-    .describe('Addresses kept ready beyond those in use and waited for. 0 keeps none.'),
-  minimum: count({ min: 0, max: addressesMax })
-    .default(0)
-    .describe('Addresses held at least, in use or not.'),
-  maximum: count({ min: 0, max: addressesMax })
-    .optional()
-    .describe('Addresses held at most. Unset: what the instance type allows.'),
-  blockSize: z
-    .union([z.literal(32), z.literal(28), z.literal('auto')])
-    .default(32)
-    .describe(
-      'Single addresses (32), /28 prefixes (28), or /28 where they can be had (auto). /28 falls ' +
-        'back to single addresses in subnets without a free /28.',
+const poolSchema = z
+  .strictObject({
+    warmTarget: count({ min: 0, max: addressesMax })
+      .default(5)
+      .describe('Addresses kept ready beyond those in use and waited for. 0 keeps none.'),
+    minimum: count({ min: 0, max: addressesMax })
+      .default(0)
+      .describe('Addresses held at least, in use or not.'),
+    maximum: count({ min: 0, max: addressesMax })
+      .optional()
+      .describe('Addresses held at most. Unset: what the instance type allows.'),
+    blockSize: z
+      .union([z.literal(32), z.literal(28), z.literal('auto')])
+      .default(32)
+      .describe(
+        'Single addresses (32), /28 prefixes (28), or /28 where they can be had (auto). /28 falls ' +
+          'back to single addresses in subnets without a free /28.',
+      ),
+    coolingSeconds: seconds(defaultConfig.coolingMs, { min: 0, max: 3600 }).describe(
+      'How long a released address rests before another pod gets it.',
     ),
-  coolingSeconds: seconds(defaultConfig.coolingMs, { min: 0, max: 3600 }).describe(
-    'How long a released address rests before another pod gets it.',
-  ),
-  settleSeconds: seconds(defaultConfig.settleMs, { min: 0, max: 600 }).describe(
-    'How long a lent block rests before packets are sure to flow.',
-  ),
-  releaseAfterSeconds: seconds(defaultConfig.releaseAfterMs, { min: 0, max: 86_400 }).describe(
-    'How long a surplus lasts before addresses are returned.',
-  ),
-})
+    settleSeconds: seconds(defaultConfig.settleMs, { min: 0, max: 600 }).describe(
+      'How long a lent block rests before packets are sure to flow.',
+    ),
+    releaseAfterSeconds: seconds(defaultConfig.releaseAfterMs, { min: 0, max: 86_400 }).describe(
+      'How long a surplus lasts before addresses are returned.',
+    ),
+  })
+  .refine(({ minimum, maximum }) => maximum === undefined || minimum <= maximum, {
+    path: ['minimum'],
+    message: 'must be at most pool.maximum',
+  })
 
 export const schema = z.strictObject({
   node: z
