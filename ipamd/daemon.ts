@@ -24,6 +24,7 @@ import { createRandom } from '#runtime/random.ts'
 import { openLedger } from '#runtime/store.ts'
 import { type AnsweringAttachments, createAttachments } from './attachments.ts'
 import { type Config, ConfigError, coreConfig } from './config.ts'
+import { createGathering, type Gathering } from './gathering.ts'
 import { createHost } from './host.ts'
 import { createTelemetry, type Telemetry } from './telemetry.ts'
 import { createPerformer } from './perform.ts'
@@ -71,6 +72,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   })
   for (const problem of initial.problems) log.warn('ledger fact left out', { problem })
 
+  const gathering = createGathering(clock.soon)
   const stopping = new AbortController()
   const metrics = createMetrics()
   const telemetry = createTelemetry({ log, metrics, state: () => loop.state(), now: clock.now })
@@ -99,12 +101,12 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
     started: (action, at) => ({ kind: 'started', action, at }),
     changes,
     store: ledger.store,
-    clock,
+    clock: { ...clock, soon: gathering.soon },
     perform,
     onFatal: options.onFatal,
   })
 
-  const running = { options, loop, clock, post, attachments, telemetry, metrics }
+  const running = { options, loop, clock, gathering, post, attachments, telemetry, metrics }
   const close = await openDoors(running)
   return {
     port: close.port,
@@ -122,6 +124,7 @@ type Running = {
   readonly options: DaemonOptions
   readonly loop: Loop<State, Event>
   readonly clock: Clock
+  readonly gathering: Gathering
   readonly post: (event: Event) => void
   readonly attachments: AnsweringAttachments
   readonly telemetry: Telemetry
@@ -137,6 +140,7 @@ const openDoors = async (running: Running) => {
   const cniServer = await serveCni(config.socket, attachments, {
     report: fault => log.error('cni call failed', { error: fault }),
     onAnswered: telemetry.onAnswered,
+    gathering: running.gathering,
     nowMs: () => performance.now(),
   })
   const stateServer = await serveState(config.httpPort, {

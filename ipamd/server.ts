@@ -13,20 +13,23 @@ import { ExchangeError } from '#linux/kernel.ts'
 import { peerCredentials } from '#linux/native.ts'
 import { type HttpServer, serve } from '#runtime/http.ts'
 import type { Metrics } from '#runtime/metrics.ts'
+import type { Gathering } from './gathering.ts'
 import { isReady, nodeView, whyView } from './views.ts'
 
 /** Opens the CNI socket; callers that are not root (or this user) are cut off. */
 export const serveCni = (
   path: string,
   attachments: Attachments,
-  options: HandlerOptions,
+  { gathering, ...options }: HandlerOptions & { readonly gathering: Gathering },
 ): Promise<HttpServer> => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   const handler = cniRequestHandler(attachments, options)
-  return serve({ kind: 'unix', path }, (request, response) => {
+  const listener: RequestListener = (request, response) => {
+    gathering.arrived(request.socket)
     if (isTrusted(request.socket)) return handler(request, response)
     request.socket.destroy()
-  })
+  }
+  return serve({ kind: 'unix', path }, listener, gathering.arriving)
 }
 
 const trusted = new WeakSet<Socket>()

@@ -3,7 +3,7 @@
 
 import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import { type RequestListener, type Server, createServer } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 
 export type Address =
   | { readonly kind: 'unix'; readonly path: string }
@@ -18,8 +18,13 @@ export interface HttpServer {
 }
 
 /** A unix socket left by a dead process is replaced, a living one is an error; root only. */
-export const serve = async (address: Address, listener: RequestListener): Promise<HttpServer> => {
+export const serve = async (
+  address: Address,
+  listener: RequestListener,
+  onConnection: (socket: Socket) => void = () => undefined,
+): Promise<HttpServer> => {
   const server = createServer(listener)
+  server.on('connection', onConnection)
   if (address.kind === 'unix') {
     await clearDeadSocket(address.path)
     await listen(server, { path: address.path })
