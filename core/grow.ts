@@ -18,6 +18,8 @@ export const planGrowth = (draft: Draft): void => {
   const { node, cloud, config } = draft.state
   // Before the first observation of this life nobody knows what is already there.
   if (node === undefined || cloud.observedAt === undefined) return
+  // A description without the primary NIC is not to be built on.
+  if (![...draft.state.nics.values()].some(nic => nic.isPrimary)) return
   for (const pool of config.pools.keys()) {
     for (const family of config.families) growPool(draft, { pool, family, node })
   }

@@ -12,6 +12,7 @@ import {
   countWaiting,
   deficitOf,
   inFlight,
+  isCooling,
   usableAddresses,
   usableSize,
 } from './pool.ts'
@@ -121,26 +122,25 @@ const emptiestFirst = (draft: Draft, pool: PoolName): readonly Nic[] => {
 // Blocks of which every address is warm, together no more than the surplus, and never so many that
 // fewer warm addresses stay than are wanted: cooling ones are part of the surplus but not warm.
 const idleBlocks = (draft: Draft, nic: Nic, surplus: number): readonly Block[] => {
-  const busy = new Set([...nic.uses].flatMap(([, use]) => (isInUse(draft, use) ? [use.block] : [])))
   const chosen: Block[] = []
   let left = Math.min(surplus, spareWarm(draft, nic.pool))
   for (const block of [...nic.blocks.values()].reverse()) {
     const isFree = block.phase.kind === 'held' && block.missingSince === undefined
-    if (!isFree || busy.has(block.cidr) || usableSize(block) > left) continue
-    if (
-      usableAddresses(block).some(ip => isHeldElsewhere(draft.state, nic, { ip, now: draft.now }))
-    )
-      continue
+    if (!isFree || usableSize(block) > left || isTouched(draft, nic, block)) continue
     chosen.push(block)
     left -= usableSize(block)
   }
   return chosen
 }
 
-const isInUse = (
-  draft: Draft,
-  use: Nic['uses'] extends ReadonlyMap<unknown, infer U> ? U : never,
-) => use.kind === 'assigned' || use.link !== undefined || draft.now < use.until
+// By address, not by block: what somebody took may have been lent again, in another block or on
+// another NIC, while its old pod lives or the address rests.
+const isTouched = ({ state, now }: Draft, nic: Nic, block: Block): boolean =>
+  usableAddresses(block).some(ip => {
+    const use = nic.uses.get(ip)
+    if (use?.kind === 'assigned' || (use !== undefined && isCooling(use, now))) return true
+    return isHeldElsewhere(state, nic, { ip, now })
+  })
 
 const spareWarm = (draft: Draft, pool: PoolName): number => {
   const { state, now } = draft
