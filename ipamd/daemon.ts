@@ -57,6 +57,7 @@ const pendingAgainMs = 1_000
 /** A file that is being written is read when it has been left alone for this long. */
 const configQuietMs = 200
 const readyLookMs = 20
+const installEveryMs = 15_000
 const drainMs = 2_000
 
 export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
@@ -151,14 +152,7 @@ const openDoors = async (running: Running) => {
   // DELs that came after the replay and before the socket have been left in files, too.
   const replayingAgain = setTimeout(() => void replay().catch(options.onFatal), pendingAgainMs)
   const replaying = setInterval(() => void replay().catch(options.onFatal), pendingEveryMs)
-  const readying = setInterval(() => {
-    if (!isReady(loop.state(), clock.now())) return
-    clearInterval(readying)
-    install(config).then(
-      paths => log.info('ready', { ...paths, port: stateServer.port }),
-      (error: unknown) => log.error('cannot install', { error }),
-    )
-  }, readyLookMs)
+  const stopInstalling = installWhenReady(running, stateServer.port)
   const unwatch = watchConfig(options, next => {
     running.post({ kind: 'configured', config: coreConfig(next), at: clock.now() })
   })
@@ -168,7 +162,7 @@ const openDoors = async (running: Running) => {
     stop: async () => {
       clearTimeout(replayingAgain)
       clearInterval(replaying)
-      clearInterval(readying)
+      stopInstalling()
       unwatch()
       await Promise.all([cniServer.close(drainMs), stateServer.close(drainMs)])
     },
@@ -185,16 +179,43 @@ const replayPending = async ({ options, attachments }: Running): Promise<void> =
   if (done > 0) log.info('pending dels done', { count: done })
 }
 
-const install = async (config: Config): Promise<{ readonly executable?: string }> => {
+// From the first readiness on both files are kept in place: a runtime's upgrade may remove them, and
+// what failed once may work later.
+const installWhenReady = ({ options, loop, clock }: Running, port: number): (() => void) => {
+  const { config, log } = options
+  const put = (message: string): void => {
+    install(config).then(
+      paths => {
+        if (paths.length > 0) log.info(message, { paths })
+      },
+      (error: unknown) => log.error('cannot install', { error }),
+    )
+  }
+  let keeping: NodeJS.Timeout | undefined
+  const readying = setInterval(() => {
+    if (!isReady(loop.state(), clock.now())) return
+    clearInterval(readying)
+    log.info('ready', { port })
+    put('installed')
+    keeping = setInterval(() => put('installed again'), installEveryMs)
+  }, readyLookMs)
+  return () => {
+    clearInterval(readying)
+    clearInterval(keeping)
+  }
+}
+
+// Paths that were missing or different.
+const install = async (config: Config): Promise<readonly string[]> => {
   const { install: isWanted, binDirectory, configDirectory, timeoutSeconds } = config.cni
-  if (!isWanted) return {}
-  const { path } = await installExecutable({ source: executable(), binDirectory })
+  if (!isWanted) return []
+  const program = await installExecutable({ source: executable(), binDirectory })
   const text = conflist({
     socket: config.socket,
     ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
   })
-  await installConflist({ configDirectory, text })
-  return { executable: path }
+  const list = await installConflist({ configDirectory, text })
+  return [program, list].flatMap(({ path, change }) => (change === 'written' ? [path] : []))
 }
 
 // Beside the bundle in dist/, or in dist/ seen from the sources.
