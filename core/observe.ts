@@ -26,8 +26,17 @@ export const applyObservation = (state: State, seen: CloudObservation, context: 
   for (const nic of state.nics.values()) {
     if (!ids.has(nic.id)) next = mergeMissingNic(next, nic, context)
   }
-  return restStrays(settleIntents(next, context), next.host.strays, context.at)
+  const settled = wantPrimary(settleIntents(next, context), context)
+  return restStrays(settled, settled.host.strays, context.at)
 }
+
+// A description without the primary NIC is a stale one, and nothing is built on it.
+const wantPrimary = (state: State, { at }: Context): State =>
+  [...state.nics.values()].some(nic => nic.isPrimary)
+    ? state
+    : wantObservation(state, after(at, againMs))
+
+const againMs = 1_000
 
 const noteSubnets = (state: State, seen: CloudObservation): State => {
   const subnets = new Map(state.subnets)

@@ -179,8 +179,8 @@ const replayPending = async ({ options, attachments }: Running): Promise<void> =
   if (done > 0) log.info('pending dels done', { count: done })
 }
 
-// From the first readiness on both files are kept in place: a runtime's upgrade may remove them, and
-// what failed once may work later.
+// From the first readiness on both files are kept in place: a runtime's upgrade may remove them,
+// and what failed once may work later.
 const installWhenReady = ({ options, loop, clock }: Running, port: number): (() => void) => {
   const { config, log } = options
   const put = (message: string): void => {
