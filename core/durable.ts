@@ -23,6 +23,8 @@ export type NicRecord = {
   readonly deviceIndex: number | null
   /** CIDR, time lent, and whether it is held, returning or lost. */
   readonly blocks: readonly (readonly [string, number, 'held' | 'returning' | 'lost'])[]
+  /** Those of `blocks` that are never returned. */
+  readonly fixed?: readonly string[]
 }
 
 export type SandboxRecord = {
@@ -51,7 +53,13 @@ export type IntentRecord = {
   readonly pool: string
   readonly subnet: string
   readonly securityGroups: readonly string[]
-  readonly blocks: { readonly family: number; readonly length: number; readonly count: number }
+  readonly blocks: readonly BlockRequestRecord[]
+}
+
+export type BlockRequestRecord = {
+  readonly family: number
+  readonly length: number
+  readonly count: number
 }
 
 /** What to save so that the ledger tells `after` when it told `before`. Empty when nothing does. */
@@ -193,6 +201,7 @@ const nicRecord = (nic: Nic): NicRecord => ({
     lentAt,
     phase.kind,
   ]),
+  fixed: [...nic.blocks.values()].flatMap(({ cidr, isFixed }) => (isFixed ? [cidr] : [])),
 })
 
 const sandboxRecord = (sandbox: Sandbox): SandboxRecord => ({

@@ -83,10 +83,10 @@ const canLend = (draft: Draft, nic: Nic): boolean => {
   return isDue(draft, nic.retryAt)
 }
 
-// A lost block has left its place on the NIC.
+// A lost block has left its place on the NIC, and what the NIC was born with takes none.
 const blockCount = (nic: Nic, family: Family): number =>
   [...nic.blocks.values()].filter(
-    ({ cidr, phase }) => familyOf(cidr) === family && phase.kind !== 'lost',
+    ({ cidr, isFixed, phase }) => familyOf(cidr) === family && !isFixed && phase.kind !== 'lost',
   ).length
 
 type Need = {
@@ -137,7 +137,7 @@ const addNic = (draft: Draft, growth: Growth, priority: Priority): boolean => {
       token: token(`ew-${state.epoch}-${state.serial + 1}`),
       subnet,
       securityGroups: node.securityGroups,
-      blocks,
+      blocks: [blocks],
     }
     act(draft, { kind: 'createNic', id: nextOperation(draft), priority, pool, request })
     return true
@@ -165,6 +165,7 @@ export const canGrow = (
 
 /** True when the instance can take one more NIC, counting those that are on their way. */
 export const hasPlace = (state: State, node: NodeFacts): boolean => {
+  if (!node.limits.hotPlug) return false
   const nicsMax = Math.min(node.limits.nicsMax, state.config.nicsMax ?? Infinity)
   const places = [...state.nics.values()].filter(holdsPlace).length
   return places + state.intents.size < nicsMax

@@ -80,12 +80,23 @@ export const adoptNic = (
 }
 
 /** A block as it is when we first learn of it. */
-export const newBlock = (state: State, cidr: Block['cidr'], at: Millis): Block => ({
+export const newBlock = (
+  state: State,
+  { cidr, isFixed }: Pick<Block, 'cidr' | 'isFixed'>,
+  at: Millis,
+): Block => ({
   cidr,
   lentAt: at,
+  isFixed,
   phase: { kind: 'held', settledAt: after(at, state.config.settleMs) },
   missingSince: undefined,
 })
+
+/** What a description says of one block. */
+export const seenBlock = (
+  { fixedBlocks }: CloudNic,
+  cidr: Block['cidr'],
+): Pick<Block, 'cidr' | 'isFixed'> => ({ cidr, isFixed: fixedBlocks.includes(cidr) })
 
 const newNic = (
   state: State,
@@ -98,8 +109,11 @@ const newNic = (
   pool: origin.pool,
   subnet: seen.subnet,
   isPrimary: seen.isPrimary,
-  // NICs that somebody else attached hold a place on the instance; they are not ours to use.
-  isManaged: seen.isManaged && (seen.isPrimary || seen.token !== undefined),
+  // NICs that somebody else attached hold a place on the instance; they are not ours to use, unless
+  // nobody could attach one but before the start.
+  isManaged:
+    seen.isManaged &&
+    (seen.isPrimary || seen.token !== undefined || state.node?.limits.hotPlug === false),
   token: seen.token,
   primaryAddresses: seen.primaryAddresses,
   gateways: seen.gateways,
@@ -107,7 +121,9 @@ const newNic = (
   isProtected: seen.attachment.kind !== 'none' && seen.attachment.isProtected,
   device: undefined,
   blocks: new Map(
-    origin.isTrusted ? seen.blocks.map(cidr => [cidr, newBlock(state, cidr, origin.at)]) : [],
+    origin.isTrusted
+      ? seen.blocks.map(cidr => [cidr, newBlock(state, seenBlock(seen, cidr), origin.at)])
+      : [],
   ),
   uses: new Map(),
   retryAt: millis(0),

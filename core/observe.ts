@@ -5,7 +5,7 @@
 import { dropBlocks, dropNic, healthOf, wantObservation, withNic, without } from './change.ts'
 import type { Cidr } from './ip.ts'
 import { after, type Millis, millis, type NicId } from './names.ts'
-import { adoptNic, isBusy, newBlock } from './nics.ts'
+import { adoptNic, isBusy, newBlock, seenBlock } from './nics.ts'
 import type { CloudNic, CloudObservation } from './ports.ts'
 import { isCooling } from './pool.ts'
 import { clearProblem, noteProblem } from './problems.ts'
@@ -154,7 +154,7 @@ const mergeBlocks = (
   const isTrusted = isTrustworthy(state, context)
   for (const cidr of seen.blocks) {
     const isNew = !blocks.has(cidr) && !gone.includes(cidr) && !state.tombstones.has(cidr)
-    if (isNew && isTrusted) blocks.set(cidr, newBlock(state, cidr, context.at))
+    if (isNew && isTrusted) blocks.set(cidr, newBlock(state, seenBlock(seen, cidr), context.at))
     if (isNew && !isTrusted) next = wantTrust(next)
   }
   for (const cidr of [...gone, ...[...blocks].flatMap(foundBlock)]) {

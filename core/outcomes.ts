@@ -130,7 +130,8 @@ const applyLent = (
   return changeNic(hasRoom ? refreshSubnet(state, subnet) : state, action.nic, nic => {
     const blocks = new Map(nic.blocks)
     for (const cidr of lent.blocks) {
-      if (!blocks.has(cidr)) blocks.set(cidr, newBlock(state, cidr, context.at))
+      if (blocks.has(cidr)) continue
+      blocks.set(cidr, newBlock(state, { cidr, isFixed: false }, context.at))
     }
     // Nothing at all without an error: no reason to ask again at once.
     if (lent.blocks.length === 0) return { ...nic, ...nextTry(nic, context) }

@@ -10,6 +10,7 @@ import type { Nic, State } from './state.ts'
 export const planNics = (draft: Draft): void => {
   // Before the first observation of this life nobody knows what is already there.
   if (draft.state.node === undefined || draft.state.cloud.observedAt === undefined) return
+  if (!draft.state.node.limits.hotPlug) return
   for (const nic of draft.state.nics.values()) {
     if (!nic.isManaged || nic.isPrimary || isBusy(draft.state, nic.id)) continue
     if (nic.unsureSince === undefined && isDue(draft, nic.retryAt)) planNic(draft, nic)

@@ -92,7 +92,8 @@ export const inFlight = (state: State, pool: PoolName, family: Family): number =
     if (state.nics.get(action.nic)?.pool === pool) sum += requestedSize(action.blocks)
   }
   for (const intent of state.intents.values()) {
-    if (intent.pool === pool && intent.blocks.family === family) sum += requestedSize(intent.blocks)
+    if (intent.pool !== pool) continue
+    for (const blocks of intent.blocks) if (blocks.family === family) sum += requestedSize(blocks)
   }
   return sum
 }

@@ -52,8 +52,15 @@ export const failed = (failure: Failure): Outcome<never> => ({ kind: 'failed', f
 export type Limits = {
   /** NICs on the instance, the primary one included. */
   readonly nicsMax: number
-  /** Blocks (secondary addresses or prefixes) one NIC can hold beside its primary address. */
+  /**
+   * False where the cloud attaches NICs to stopped instances only (Azure): those that are there are
+   * used, none is created, attached, detached or deleted.
+   */
+  readonly hotPlug: boolean
+  /** Blocks (secondary addresses or prefixes) one NIC can hold beside what it was born with. */
   readonly blocksPerNicMax: { readonly 4: number; readonly 6: number }
+  /** Blocks of both families on all NICs together (Azure); undefined where there is no such limit. */
+  readonly blocksPerNodeMax: number | undefined
   /** Whether /28 blocks can be lent to this instance. */
   readonly prefixes: boolean
 }
@@ -102,12 +109,17 @@ export type CloudNic = {
   readonly isManaged: boolean
   /** The token it was created with by us, read back from its tag; undefined if not ours. */
   readonly token: Token | undefined
-  /** The NIC's own addresses, first IPv4 then IPv6; not given to pods on AWS. */
+  /** The NIC's own addresses that the node keeps, first IPv4 then IPv6; never given to pods. */
   readonly primaryAddresses: readonly Ip[]
   /** Next hop of the NIC's subnet per family it has. */
   readonly gateways: readonly Ip[]
   /** Blocks lent to it, primary address excluded, in canonical order. */
   readonly blocks: readonly Cidr[]
+  /**
+   * Those of `blocks` that live and die with the NIC: never returned, not counted by the limits.
+   * Alibaba gives pods a secondary NIC's own address.
+   */
+  readonly fixedBlocks: readonly Cidr[]
 }
 
 /** NICs attached to this instance, and NICs created for it that are not attached. */
@@ -121,7 +133,8 @@ export type NicRequest = {
   readonly token: Token
   readonly subnet: SubnetId
   readonly securityGroups: readonly SecurityGroupId[]
-  readonly blocks: BlockRequest
+  /** First blocks, at most one request per family; empty asks for none. */
+  readonly blocks: readonly BlockRequest[]
 }
 
 export type BlockRequest = {

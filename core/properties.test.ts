@@ -270,7 +270,7 @@ const judge = ({ node }: World, action: Action, before: State): void => {
     // So has a lost NIC.
     const places = [...before.nics.values()].filter(({ phase }) => phase.kind !== 'lost').length
     expect(places + before.intents.size, actionText(action)).toBeLessThan(limits?.nicsMax ?? 0)
-    expect(requestedSize(action.request.blocks)).toBeGreaterThan(0)
+    for (const blocks of action.request.blocks) expect(requestedSize(blocks)).toBeGreaterThan(0)
   }
 }
 

@@ -2,6 +2,7 @@
 // kernel and the cloud then tell what is true. Nothing here is believed longer than that.
 
 import type {
+  BlockRequestRecord,
   CoolingRecord,
   IntentRecord,
   NicRecord,
@@ -23,6 +24,7 @@ import {
   token,
 } from './names.ts'
 import { firstIfindex } from './desired.ts'
+import type { BlockRequest } from './ports.ts'
 import type { Block, CoreConfig, Nic, NicIntent, NicPhase, Sandbox, State, Use } from './state.ts'
 
 export type Restored = {
@@ -82,7 +84,7 @@ const readNic: Reader = (state, { key, value, at }) => {
   const record = value as NicRecord
   const mac = parseMac(record.mac)
   const blocks = record.blocks.map(entry =>
-    readBlock(entry, { at, settleMs: state.config.settleMs }),
+    readBlock(entry, { at, settleMs: state.config.settleMs, fixed: record.fixed ?? [] }),
   )
   if (mac === undefined || !Number.isInteger(record.slot)) return undefined
   const nic: Nic = {
@@ -129,9 +131,15 @@ const readPhase = ({ place, deviceIndex }: NicRecord, at: Millis): NicPhase => {
   throw new TypeError('an unknown place')
 }
 
+type BlockContext = {
+  readonly at: Millis
+  readonly settleMs: number
+  readonly fixed: readonly string[]
+}
+
 const readBlock = (
   [text, lent, kind]: NicRecord['blocks'][number],
-  { at, settleMs }: { readonly at: Millis; readonly settleMs: number },
+  { at, settleMs, fixed }: BlockContext,
 ): Block => {
   // A clock that was set back must not make a block settle for years.
   const lentAt = millis(Math.min(readNumber(lent), at))
@@ -143,7 +151,8 @@ const readBlock = (
   }
   const phase: Block['phase'] | undefined = phases[kind]
   if (phase === undefined) throw new TypeError('an unknown state')
-  return { cidr: readCidr(text), lentAt, phase, missingSince: undefined }
+  const isFixed = fixed.includes(text)
+  return { cidr: readCidr(text), lentAt, isFixed, phase, missingSince: undefined }
 }
 
 const readSandbox: Reader = (state, { value }) => {
@@ -180,8 +189,10 @@ const readSandbox: Reader = (state, { value }) => {
 
 const readCooling: Reader = (state, { key, value, at }) => {
   const record = value as CoolingRecord
-  const [id = '', ip = ''] = key.split('/')
-  const nic = state.nics.get(nicId(id))
+  // An id may have slashes of its own (Azure's have), an address has none.
+  const cut = key.lastIndexOf('/')
+  const ip = key.slice(cut + 1)
+  const nic = state.nics.get(nicId(key.slice(0, cut)))
   if (nic === undefined) return undefined
   // A clock that was set back must not make an address rest for years.
   const until = millis(Math.min(readNumber(record.until), after(at, state.config.coolingMs)))
@@ -198,18 +209,23 @@ const readCooling: Reader = (state, { key, value, at }) => {
 
 const readIntent: Reader = (state, { key, value, at }) => {
   const record = value as IntentRecord
-  const { family, length, count } = record.blocks
-  if ((family !== 4 && family !== 6) || !Number.isInteger(length + count)) return undefined
   const intent: NicIntent = {
     token: token(key),
     pool: poolName(record.pool),
     subnet: subnetId(record.subnet),
     securityGroups: record.securityGroups.map(securityGroupId),
-    blocks: { family, length, count },
+    blocks: record.blocks.map(readRequest),
     // The call may have been on its way when the process ended.
     unsureSince: at,
   }
   return { ...state, intents: new Map(state.intents).set(intent.token, intent) }
+}
+
+const readRequest = ({ family, length, count }: BlockRequestRecord): BlockRequest => {
+  if ((family !== 4 && family !== 6) || !Number.isInteger(length + count)) {
+    throw new TypeError('not a request for blocks')
+  }
+  return { family, length, count }
 }
 
 const readers = {

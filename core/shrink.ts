@@ -86,12 +86,14 @@ const mayTouch = (state: State, nic: Nic): boolean =>
   nic.unsureSince === undefined &&
   !isBusy(state, nic.id)
 
-const idleNic = (draft: Draft, pool: PoolName, surplus: number): Nic | undefined =>
-  [...draft.state.nics.values()]
+const idleNic = (draft: Draft, pool: PoolName, surplus: number): Nic | undefined => {
+  if (draft.state.node?.limits.hotPlug === false) return undefined
+  return [...draft.state.nics.values()]
     .filter(nic => nic.pool === pool && !nic.isPrimary && mayTouch(draft.state, nic))
     .filter(nic => nic.retryAt <= draft.now && isIdle(draft, nic))
     .filter(nic => heldOn(draft, nic) <= surplus)
     .sort((a, b) => b.slot - a.slot)[0]
+}
 
 // No pod and no address that rests: a cooling address would be forgotten with its NIC.
 const isIdle = (draft: Draft, nic: Nic): boolean =>
@@ -125,7 +127,8 @@ const idleBlocks = (draft: Draft, nic: Nic, surplus: number): readonly Block[] =
   const chosen: Block[] = []
   let left = Math.min(surplus, spareWarm(draft, nic.pool))
   for (const block of [...nic.blocks.values()].reverse()) {
-    const isFree = block.phase.kind === 'held' && block.missingSince === undefined
+    const isFree =
+      block.phase.kind === 'held' && !block.isFixed && block.missingSince === undefined
     if (!isFree || usableSize(block) > left || isTouched(draft, nic, block)) continue
     chosen.push(block)
     left -= usableSize(block)

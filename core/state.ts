@@ -148,6 +148,8 @@ export type Block = {
   readonly cidr: Cidr
   /** When we learnt of it; a description that is older may rightly lack it. */
   readonly lentAt: Millis
+  /** Lives and dies with the NIC: never returned, not counted by the limits. */
+  readonly isFixed: boolean
   readonly phase:
     | { readonly kind: 'held'; readonly settledAt: Millis }
     /** Nothing is assigned from it; it is being given back. */
@@ -183,7 +185,7 @@ export type NicIntent = {
   readonly pool: PoolName
   readonly subnet: SubnetId
   readonly securityGroups: readonly SecurityGroupId[]
-  readonly blocks: BlockRequest
+  readonly blocks: readonly BlockRequest[]
   /** Its answer was lost then: it counts as made until descriptions have had time to show it. */
   readonly unsureSince: Millis | undefined
 }

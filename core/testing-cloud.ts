@@ -23,6 +23,8 @@ export type TestCloudOptions = {
   readonly nicsMax?: number
   readonly blocksMax?: number
   readonly prefixes?: boolean
+  readonly hotPlug?: boolean
+  readonly blocksPerNodeMax?: number
   readonly subnets?: number
 }
 
@@ -45,6 +47,8 @@ export const testFacts = (options: TestCloudOptions = {}): NodeFacts => ({
   limits: {
     nicsMax: options.nicsMax ?? 3,
     blocksPerNicMax: { 4: options.blocksMax ?? 5, 6: options.blocksMax ?? 5 },
+    hotPlug: options.hotPlug ?? true,
+    blocksPerNodeMax: options.blocksPerNodeMax,
     prefixes: options.prefixes ?? true,
   },
   vpc: [cidr('10.0.0.0/16')],
@@ -72,7 +76,7 @@ export const createTestCloud = (options: TestCloudOptions = {}): TestCloud => {
           const { token, subnet, blocks } = action.request
           const known = [...nics.values()].find(nic => nic.token === token)
           const nic = known ?? estate.create(subnet, { token })
-          if (known === undefined) estate.lend(nic.id, blocks)
+          if (known === undefined) for (const request of blocks) estate.lend(nic.id, request)
           return { kind: 'nicCreated', outcome: ok(nics.get(nic.id) ?? nic) }
         }
         case 'attachNic': {
@@ -119,6 +123,7 @@ const createEstate = () => {
       primaryAddresses: [ip(`10.0.${16 * number}.${3 + made}`)],
       gateways: [ip(`10.0.${16 * number}.1`), ip('fe80::1')],
       blocks: [],
+      fixedBlocks: [],
       ...fields,
     }
     nics.set(nic.id, nic)

@@ -262,7 +262,8 @@ export const actionText = (action: Action): string => {
       return 'observe'
     case 'createNic': {
       const { subnet, blocks } = action.request
-      return `create NIC in ${subnet} with ${blocks.count} × /${blocks.length}, ${action.priority}`
+      const first = blocks.map(({ count, length }) => `${count} × /${length}`).join(' and ')
+      return `create NIC in ${subnet} with ${first}, ${action.priority}`
     }
     case 'attachNic':
       return `attach ${action.nic} as ${action.deviceIndex}`

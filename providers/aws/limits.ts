@@ -46,6 +46,8 @@ export const limitsOf = (type: InstanceTypeInfo): Limits => {
   const ipv6 = network.Ipv6Supported === true ? (network.Ipv6AddressesPerInterface ?? 0) : 0
   return {
     nicsMax: present(nicsMax, 'MaximumNetworkInterfaces'),
+    hotPlug: true,
+    blocksPerNodeMax: undefined,
     blocksPerNicMax: {
       4: present(network.Ipv4AddressesPerInterface, 'Ipv4AddressesPerInterface') - 1,
       6: Math.max(0, ipv6 - 1),

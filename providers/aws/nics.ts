@@ -58,7 +58,7 @@ const createInput = (
   SubnetId: request.subnet,
   // EC2 gives a NIC without groups the VPC's default group; an empty list is refused.
   ...(request.securityGroups.length > 0 ? { Groups: [...request.securityGroups] } : {}),
-  ...countsOf(request.blocks),
+  ...Object.assign({}, ...request.blocks.map(countsOf)),
   Description: `eniway: pods of ${parts.node}`.slice(0, descriptionMax),
   ClientToken: request.token,
   TagSpecifications: [

@@ -70,6 +70,7 @@ export const cloudNicOf = (nic: NetworkInterface, around: Surroundings): CloudNi
     primaryAddresses: [...ownIpv4Of(nic), ...ownIpv6],
     gateways: gatewaysOf(around.subnets.get(subnet)),
     blocks: blocksOf(nic, ownIpv6),
+    fixedBlocks: [],
   }
 }
 

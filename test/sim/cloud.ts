@@ -203,10 +203,10 @@ const create = (
     faults.count('quota')
     return failure('limit', 'NetworkInterfaceLimitExceeded')
   }
-  const { family, count } = request.blocks
-  if (count > estate.limits.blocksPerNicMax[family]) {
-    return failure('limit', 'PrivateIpAddressLimitExceeded')
-  }
+  const isTooMuch = request.blocks.some(
+    ({ family, count }) => count > estate.limits.blocksPerNicMax[family],
+  )
+  if (isTooMuch) return failure('limit', 'PrivateIpAddressLimitExceeded')
   const nic = estate.create({
     subnet: request.subnet,
     securityGroups: request.securityGroups,
@@ -216,8 +216,9 @@ const create = (
     hiddenForMs: chance.happens(0.3) ? chance.between(0, 2_000) : 0,
   })
   if (nic === undefined) return failure('exhausted', 'InsufficientFreeAddressesInSubnet')
-  const lent = lendSome(parts, nic, request.blocks)
-  if (lent.kind === 'failed') {
+  for (const blocks of request.blocks) {
+    const lent = lendSome(parts, nic, blocks)
+    if (lent.kind === 'ok') continue
     estate.remove(nic, 'daemon')
     return lent
   }

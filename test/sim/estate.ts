@@ -168,6 +168,7 @@ const describe = (nic: EstateNic): CloudNic => ({
   primaryAddresses: nic.primaryAddresses,
   gateways: nic.gateways,
   blocks: inOrder(nic.blocks.keys()),
+  fixedBlocks: [],
 })
 
 /** The security group every simulated NIC is in. */

@@ -90,6 +90,8 @@ const sampleLimits = (chance: Chance): Limits => {
   return {
     nicsMax: chance.scaled(1, 8),
     blocksPerNicMax: { 4: blocks, 6: blocks },
+    hotPlug: true,
+    blocksPerNodeMax: undefined,
     prefixes: chance.happens(0.6),
   }
 }

@@ -154,7 +154,7 @@ describe('aws beyond the port', () => {
         token: token('t'),
         subnet: subnetId(emulator.ids.subnetIds['a'] ?? ''),
         securityGroups: [],
-        blocks: { family: 4, length: 32, count: 1 },
+        blocks: [{ family: 4, length: 32, count: 1 }],
       } as const
       const outcome = await cloud.createNic(request, never)
       expect(outcome).toMatchObject({ kind: 'failed', failure: { kind: 'denied' } })

@@ -77,7 +77,7 @@ export const cloudContract = (name: string, makeCloud: () => Promise<CloudUnderT
     let made = 0
     const create = (blocks = none, name = `token-${++made}`) =>
       under.cloud.createNic(
-        { token: token(name), subnet: under.subnet, securityGroups: [], blocks },
+        { token: token(name), subnet: under.subnet, securityGroups: [], blocks: [blocks] },
         never,
       )
     const attached = async (blocks = none, deviceIndex = 1): Promise<CloudNic> => {

@@ -190,12 +190,13 @@ describe.concurrent('a bad day of the cloud', () => {
 
   test('NIC appears late: pods that can wait are served by it', async ({ expect }) => {
     const node = stage.nodes.late
-    await addFault(node, { effect: { kind: 'delay', ms: 4000 }, action: 'AttachNetworkInterface' })
+    await addFault(node, { effect: { kind: 'delay', ms: 6000 }, action: 'AttachNetworkInterface' })
     await node.start({ pool: { warmTarget: 0 } })
     await addMany(node, podsOfPrimary)
     const [hasty, patient] = await Promise.all([add(node, 'hasty', 3), add(node, 'patient')])
+    // Which of the two it is depends on how fast the machine creates the NIC.
     expect(hasty).toMatch(
-      /^11: .*pod shop\/late-hasty: eni-\w+ is being attached; the pod is tried again/,
+      /^11: .*late-hasty: (eni-\w+ is being attached|a new NIC is being created); the pod is tried/,
     )
     expect(patient).toMatch(/^10\.7\./)
     await untilNothingIsLeaked(node)

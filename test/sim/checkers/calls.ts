@@ -136,7 +136,7 @@ export const limits = (world: World, fail: Fail): Checker => {
   const check = (call: CloudCall): void => {
     if (call.kind === 'detachNic' || call.kind === 'deleteNic') leaving.add(call.nic)
     if (call.kind === 'createNic') {
-      lending(call, call.request.blocks)
+      for (const blocks of call.request.blocks) lending(call, blocks)
       // One that a human detached under its pods has left its place.
       const known = [...estate.nics.values()].filter(
         nic => nic.createdAt < call.at && !takenAway.has(nic.id),
