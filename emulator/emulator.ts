@@ -5,7 +5,7 @@ import { chmod } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { ListenOptions } from 'node:net'
 import { createAdminServer } from './admin.ts'
-import { type CallCounts, type CallLog, createCallLog } from './aws/calls.ts'
+import { type CallCounts, type CallLog, createCallLog } from './model/calls.ts'
 import { createFace } from './aws/face.ts'
 import { type KeyRing, createKeyRing } from './aws/keys.ts'
 import { type MetadataOptions, createMetadataServer, instanceByAddress } from './aws/metadata.ts'
@@ -13,6 +13,7 @@ import { createEc2Server } from './aws/server.ts'
 import { regionOf } from './aws/shapes.ts'
 import { createThrottle } from './aws/throttle.ts'
 import { typeLimits } from './aws/types.ts'
+import type { Account } from './accounts.ts'
 import { type Built, type DescribedInstance, type Description } from './description.ts'
 import { buildVpc, defaultNetns, launch } from './description.ts'
 import { type Clock, systemClock } from './model/clock.ts'
@@ -23,17 +24,6 @@ import { type Instance, type Nic, nicStatus } from './model/types.ts'
 import { type World, allNics, createWorld } from './model/world.ts'
 import type { Fabric } from './ports.ts'
 import { type Wires, connectFabric } from './wires.ts'
-
-/** An AWS account that may call; the first one owns the VPC. */
-export interface Account {
-  readonly id: string
-  readonly keys: readonly {
-    readonly accessKeyId: string
-    /** Given: signatures are verified. */
-    readonly secretAccessKey?: string
-    readonly deniedActions?: readonly string[]
-  }[]
-}
 
 /** Where a face listens; port 0 chooses a free one. */
 interface ListenAddress {

@@ -6,7 +6,8 @@ import { z } from 'zod'
 import { cidr, parseCidr, parseIp } from '#core/ip.ts'
 import type { Cidr, Ip } from '#core/ip.ts'
 import type { DescribedGroup, DescribedRule, Description } from './description.ts'
-import type { Account, EmulatorOptions } from './emulator.ts'
+import type { Account } from './accounts.ts'
+import type { EmulatorOptions } from './emulator.ts'
 
 /** More instances than this are refused: each is a namespace and each NIC some kernel memory. */
 export const nodesMax = 64
