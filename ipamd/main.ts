@@ -3,7 +3,7 @@
 import { createLog } from '#runtime/log.ts'
 import type { Cloud } from '#core/ports.ts'
 import { securityGroupId, subnetId } from '#core/names.ts'
-import type { AwsCloudOptions } from '#providers/aws/cloud.ts'
+import type { CloudOptions } from '#providers/common/options.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { type Daemon, startDaemon } from './daemon.ts'
 import { lazyCloud } from './lazy.ts'
@@ -70,7 +70,7 @@ const providers: { readonly [Name in Config['cloud']]: (config: Config) => Promi
   },
 }
 
-const subnetSelection = ({ subnets, subnetTags }: Config['aws']): AwsCloudOptions['subnets'] => {
+const subnetSelection = ({ subnets, subnetTags }: Config['aws']): CloudOptions['subnets'] => {
   if (subnets.length > 0) return { kind: 'ids', ids: subnets.map(subnetId) }
   return subnetTags === undefined ? { kind: 'default' } : { kind: 'tags', tags: subnetTags }
 }

@@ -11,12 +11,13 @@ import {
 import { type Cidr, type Family, baseOf, bitsOf, familyOf, hostCidr, lengthOf } from '#core/ip.ts'
 import type { NicId } from '#core/names.ts'
 import type { BlockRequest } from '#core/ports.ts'
-import { CallFailed, call } from './calls.ts'
+import { CallFailed } from '../common/calls.ts'
+import type { Site } from '../common/failures.ts'
+import { staleCode, stalePatience } from '../common/retry.ts'
+import { canonical, cidrFrom, ipFrom, present } from '../common/shapes.ts'
+import { call, patiently } from './calls.ts'
+import { cloudNicOf, type Surroundings } from './shapes.ts'
 import { describeNic } from './describe.ts'
-import type { Site } from './failures.ts'
-import { patiently, staleCode, stalePatience } from './retry.ts'
-import { canonical, cidrFrom, cloudNicOf, ipFrom, present } from './shapes.ts'
-import type { Surroundings } from './shapes.ts'
 
 type LendRequest = { readonly nic: NicId; readonly blocks: BlockRequest }
 type ReturnRequest = { readonly nic: NicId; readonly blocks: readonly Cidr[] }

@@ -5,11 +5,11 @@ import { DeleteNetworkInterfaceCommand, DescribeSubnetsCommand } from '@aws-sdk/
 import { type RequestListener, type Server, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { outcomeOf, call } from './calls.ts'
+import { outcomeOf } from '../common/calls.ts'
+import { present } from '../common/shapes.ts'
+import { call, read } from './calls.ts'
 import { createClient } from './client.ts'
 import { createMetadata } from './metadata.ts'
-import { read } from './retry.ts'
-import { present } from './shapes.ts'
 
 let server: Server
 let requests = 0

@@ -2,9 +2,7 @@
 // credentials come from the SDK's own environment variables and provider chain.
 
 import { EC2Client } from '@aws-sdk/client-ec2'
-
-/** Told of every call on the wire: its name, and `ok` or the error's code. */
-export type CallListener = (name: string, result: string) => void
+import type { CallListener } from '../common/options.ts'
 
 type ClientOptions = { readonly requestMs?: number; readonly onCall?: CallListener }
 

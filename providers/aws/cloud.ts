@@ -2,41 +2,22 @@
 // credentials come from the SDK's own environment and provider chain, so pointing those at the
 // emulator is all it takes to run against it.
 
-import type { SecurityGroupId } from '#core/names.ts'
-import type { Cloud, CloudObservation } from '#core/ports.ts'
+import type { CloudObservation } from '#core/ports.ts'
 import { lendBlocks, returnBlocks } from './blocks.ts'
-import { outcomeOf } from './calls.ts'
-import { type CallListener, createClient } from './client.ts'
+import { outcomeOf } from '../common/calls.ts'
+import { cloudNicOf, type Surroundings } from './shapes.ts'
+import { createClient } from './client.ts'
+import type { CloudOptions, ProviderCloud } from '../common/options.ts'
 import { awsEnvironment } from './config.ts'
 import { describeNicsOf } from './describe.ts'
 import { createLimits } from './limits.ts'
 import { type Metadata, createMetadata } from './metadata.ts'
 import { attachNic, createNic, deleteNic, detachNic } from './nics.ts'
 import { createIdentity, describeNode, primaryOf, primarySubnetOf } from './node.ts'
-import { type Surroundings, cloudNicOf } from './shapes.ts'
-import { type SubnetSelection, chosenSubnets, createSubnets } from './subnets.ts'
-
-export type AwsCloudOptions = {
-  /** Kubernetes node name, or any name of the instance. */
-  readonly node: string
-  /** Value of the tag `eniway.io/cluster`; undefined sets none. */
-  readonly cluster: string | undefined
-  /** Further tags on NICs that are created. */
-  readonly tags: Readonly<Record<string, string>>
-  readonly subnets: SubnetSelection
-  /** For NICs of the default pool; empty takes those of the primary NIC. */
-  readonly securityGroups: readonly SecurityGroupId[]
-  /** Counts calls on the wire, by name and result; undefined counts none. */
-  readonly onCall?: CallListener
-}
-
-export interface AwsCloud extends Cloud {
-  /** Closes idle connections; calls under way are ended by their signals. */
-  close(): void
-}
+import { chosenSubnets, createSubnets } from './subnets.ts'
 
 /** The cloud as this instance sees it. Nothing is sent before the first call. */
-export const createAwsCloud = (options: AwsCloudOptions): AwsCloud => {
+export const createAwsCloud = (options: CloudOptions): ProviderCloud => {
   const environment = awsEnvironment()
   const metadata = createMetadata(environment.metadataEndpoint)
   const { onCall } = options

@@ -7,9 +7,10 @@ import {
   paginateDescribeNetworkInterfaces,
 } from '@aws-sdk/client-ec2'
 import type { InstanceId, NicId } from '#core/names.ts'
-import { call } from './calls.ts'
-import { type Patience, patiently, read, readPatience } from './retry.ts'
-import { present, tagNames } from './shapes.ts'
+import { tagNames } from '../common/options.ts'
+import { type Patience, readPatience } from '../common/retry.ts'
+import { present } from '../common/shapes.ts'
+import { call, patiently, read } from './calls.ts'
 
 // With filters and pages EC2 grants its larger budget for describes (EC2 developer guide).
 const pageSize = 100

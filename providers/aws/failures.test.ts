@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { FailureKind } from '#core/ports.ts'
-import { type Site, failureOf } from './failures.ts'
+import type { Site } from '../common/failures.ts'
+import { failureOf } from './failures.ts'
 
 type Extras = Readonly<Record<string, unknown>>
 

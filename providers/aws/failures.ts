@@ -3,25 +3,15 @@
 // what CNIs have met in practice. The SDK has no error classes for EC2: `name` is the code.
 
 import type { Failure, FailureKind } from '#core/ports.ts'
-
-/** One call as the user should read it, and whether it can have changed anything. */
-export type Site = {
-  /** The cloud's name: `AssignPrivateIpAddresses`. */
-  readonly call: string
-  /** What it was about: `NIC eni-1`. */
-  readonly on: string
-  readonly isRead: boolean
-}
-
-/** The answer of a call that says something else than it must. */
-export class MalformedError extends Error {
-  override readonly name = 'MalformedResponse'
-}
+import type { OwnFailure, Site } from '../common/failures.ts'
+import { isBug, isUnsent, kindByStatus, ownFailureOf } from '../common/failures.ts'
+import { retryAfterSeconds, sentenceOf } from '../common/failures.ts'
 
 /** Turns whatever a call threw into a value; rethrows what is our own bug. */
 export const failureOf = (site: Site, error: unknown): Failure => {
-  if (!(error instanceof Error) || isBug(error)) throw error
+  if (!(error instanceof Error)) throw error
   const seen = error as SdkError
+  if (seen.$metadata === undefined && isBug(seen)) throw error
   const code = codeOf(seen)
   const kind = kindOf(site.call, code, seen)
   return {
@@ -29,28 +19,18 @@ export const failureOf = (site: Site, error: unknown): Failure => {
     ambiguous: !site.isRead && isAmbiguous(kind, code, seen),
     call: site.call,
     code,
-    message: messageOf(site, { kind, code, text: seen.message }),
+    message: sentenceOf(site, { code, text: seen.message, advice: adviceOf(site, kind, code) }),
     retryAfterMs: retryAfterMsOf(seen),
   }
 }
 
-/** A failure that no single call reported: a wait that took too long, a state that does not fit. */
-export const ownFailure = (
-  site: Site,
-  what: { readonly kind: FailureKind; readonly code: string; readonly text: string },
-): Failure => ({
-  kind: what.kind,
-  ambiguous: !site.isRead && what.kind === 'transient',
-  call: site.call,
-  code: what.code,
-  message: messageOf(site, what),
-  retryAfterMs: undefined,
-})
+/** A failure that no single call reported, with the advice of its code. */
+export const ownFailure = (site: Site, what: OwnFailure): Failure =>
+  ownFailureOf(site, what, adviceOf(site, what.kind, what.code))
 
 // What the SDK's errors carry beside the ordinary members; any of it may be absent.
 type SdkError = Error & {
   readonly code?: string
-  readonly syscall?: string
   readonly $fault?: 'client' | 'server'
   readonly $metadata?: { readonly httpStatusCode?: number }
   readonly $response?: { readonly headers?: Readonly<Record<string, string | undefined>> }
@@ -200,13 +180,6 @@ const endings: readonly (readonly [RegExp, FailureKind])[] = [
   [/(Malformed|NotSupported|Unsupported)$/, 'denied'],
 ]
 
-const isBug = (error: SdkError): boolean =>
-  error.$metadata === undefined &&
-  error.code === undefined &&
-  (error instanceof TypeError ||
-    error instanceof RangeError ||
-    error.message.startsWith('broken invariant'))
-
 const codeOf = (error: SdkError): string => {
   const status = error.$metadata?.httpStatusCode
   if (error.name === 'AbortError') return 'Aborted'
@@ -229,34 +202,13 @@ const kindOf = (call: string, code: string, error: SdkError): FailureKind => {
   return listed ?? kindByStatus(error.$metadata?.httpStatusCode)
 }
 
-const kindByStatus = (status: number | undefined): FailureKind => {
-  if (status === 429) return 'throttled'
-  if (status === undefined || status === 408 || status >= 500) return 'transient'
-  return status >= 400 ? 'denied' : 'transient'
-}
-
 // A refusal is certain. What broke on the way, or inside EC2, may have happened all the same;
 // only a connection that was never made cannot.
 const isAmbiguous = (kind: FailureKind, code: string, error: SdkError): boolean => {
   if (kind !== 'transient') return false
   const status = error.$metadata?.httpStatusCode
   if (status !== undefined) return status >= 500 || status < 400
-  return !unsentCodes.has(code) && error.syscall !== 'connect'
-}
-
-const unsentCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN'])
-
-/** Bytes of the cloud's own text: an encoded authorization message has thousands. */
-const textMax = 300
-
-const messageOf = (
-  site: Site,
-  what: { readonly kind: FailureKind; readonly code: string; readonly text: string },
-): string => {
-  const line = what.text.split('\n', 1)[0]?.trim() ?? ''
-  const text = line.length > textMax ? `${line.slice(0, textMax)}…` : line
-  const said = text === '' || text === what.code ? what.code : `${text} (${what.code})`
-  return `${site.call} on ${site.on} failed: ${said}; ${adviceOf(site, what.kind, what.code)}`
+  return !isUnsent(error, code)
 }
 
 const adviceByKind: Readonly<Record<FailureKind, string>> = {
@@ -294,11 +246,9 @@ const adviceOf = (site: Site, kind: FailureKind, code: string): string => {
   return adviceByCode[code] ?? adviceByKind[kind]
 }
 
-// `x-amz-retry-after` counts milliseconds, `retry-after` seconds (a date there is not understood).
+// `x-amz-retry-after` counts milliseconds, `retry-after` seconds.
 const retryAfterMsOf = (error: SdkError): number | undefined => {
   const headers = error.$response?.headers ?? {}
   const ms = Number(headers['x-amz-retry-after'] ?? Number.NaN)
-  if (ms >= 0) return ms
-  const seconds = Number(headers['retry-after'] ?? Number.NaN)
-  return seconds >= 0 ? seconds * 1000 : undefined
+  return ms >= 0 ? ms : retryAfterSeconds(headers['retry-after'])
 }

@@ -14,6 +14,8 @@ test('m5.large: the NIC’s own address takes a slot', () =>
   expect(limitsOf({ Hypervisor: 'nitro', BareMetal: false, NetworkInfo: network })).toEqual({
     nicsMax: 3,
     blocksPerNicMax: { 4: 9, 6: 9 },
+    hotPlug: true,
+    blocksPerNodeMax: undefined,
     prefixes: true,
   }))
 

@@ -7,8 +7,8 @@ import {
 } from '@aws-sdk/client-ec2'
 import { LRUCache } from 'lru-cache'
 import type { Limits } from '#core/ports.ts'
-import { read } from './retry.ts'
-import { present } from './shapes.ts'
+import { present } from '../common/shapes.ts'
+import { read } from './calls.ts'
 
 /** Limits of an instance type; rejects with CallFailed. */
 export type LimitsSource = (instanceType: string, signal: AbortSignal) => Promise<Limits>

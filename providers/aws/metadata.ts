@@ -1,10 +1,12 @@
 // IMDSv2: what the instance knows about itself. A hint that lags EC2 by seconds, used for identity
 // and the VPC's prefixes only. Version 1 is never used: every request carries a token.
 
-import { request } from 'node:http'
-import { CallFailed, call } from './calls.ts'
-import { type Site, ownFailure } from './failures.ts'
-import { type Patience, patiently } from './retry.ts'
+import { CallFailed } from '../common/calls.ts'
+import { type Answer, type Question, exchange } from '../common/exchange.ts'
+import type { Site } from '../common/failures.ts'
+import type { Patience } from '../common/retry.ts'
+import { call, patiently } from './calls.ts'
+import { ownFailure } from './failures.ts'
 
 export interface Metadata {
   /** The text at a path below /latest/meta-data/; waits a bounded time while it is late. */
@@ -15,8 +17,6 @@ export interface Metadata {
 
 /** A day is no better than six hours: a token dies with the instance's metadata state anyway. */
 const tokenSeconds = 21_600
-const requestMs = 2000
-const answerBytesMax = 65_536
 
 // Metadata can trail a boot or an attach; 18 s were seen (Amazon ECS agent).
 const latePatience: Patience = {
@@ -74,14 +74,6 @@ export const createMetadata = (endpoint: string | undefined): Metadata => {
   }
 }
 
-type Answer = { readonly status: number; readonly text: string }
-type Question = {
-  readonly base: string
-  readonly method: 'GET' | 'PUT'
-  readonly path: string
-  readonly headers: Readonly<Record<string, string>>
-}
-
 const linesOf = (text: string): readonly string[] =>
   text.split('\n').flatMap(line => (line.trim() === '' ? [] : [line.trim()]))
 
@@ -115,32 +107,6 @@ const meaningOf = (status: number) => {
 }
 
 const ask = (question: Question, signal: AbortSignal): Promise<Answer> =>
-  call(siteOf(question.path), signal, () => exchange(question, signal))
-
-// A time-out for the whole exchange: a service behind too small a hop limit never answers, and one
-// that trickles must not hold us either.
-const exchange = (
-  { base, method, path, headers }: Question,
-  signal: AbortSignal,
-): Promise<Answer> =>
-  new Promise((resolve, reject) => {
-    const url = new URL(`/latest/${path}`, base)
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(requestMs)])
-    const asking = request(url, { method, headers, signal: limit }, response => {
-      let text = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk: string) => {
-        text += chunk
-        if (text.length > answerBytesMax) response.destroy(new Error('the answer is too long'))
-      })
-      response.once('error', fail)
-      response.once('end', () => resolve({ status: response.statusCode ?? 0, text }))
-    })
-    const fail = (error: Error): void =>
-      reject(limit.aborted && !signal.aborted ? timedOut(error) : error)
-    asking.once('error', fail)
-    asking.end()
-  })
-
-const timedOut = (cause: Error): Error =>
-  Object.assign(new Error(`no answer within ${requestMs} ms`, { cause }), { code: 'ETIMEDOUT' })
+  call(siteOf(question.path), signal, () =>
+    exchange({ ...question, path: `/latest/${question.path}` }, signal),
+  )

@@ -14,12 +14,21 @@ import {
 } from '@aws-sdk/client-ec2'
 import type { InstanceId, NicId } from '#core/names.ts'
 import type { BlockRequest, CloudNic, NicRequest } from '#core/ports.ts'
-import { CallFailed, afterEffect, call } from './calls.ts'
+import { afterEffect, CallFailed, tolerating } from '../common/calls.ts'
+import type { Site } from '../common/failures.ts'
+import { tagNames } from '../common/options.ts'
+import {
+  newPatience,
+  type Patience,
+  staleCode,
+  stalePatience,
+  visibilityPatience,
+} from '../common/retry.ts'
+import { present } from '../common/shapes.ts'
+import { call, patiently } from './calls.ts'
+import { ownFailure } from './failures.ts'
+import { cloudNicOf, type Surroundings } from './shapes.ts'
 import { describeNic } from './describe.ts'
-import { type Site, ownFailure } from './failures.ts'
-import { type Patience, newPatience, patiently, visibilityPatience } from './retry.ts'
-import { staleCode, stalePatience } from './retry.ts'
-import { type Surroundings, cloudNicOf, present, tagNames } from './shapes.ts'
 
 export type NicParts = {
   readonly client: EC2Client
@@ -269,17 +278,4 @@ export const deleteNic = async (
       await client.send(command, { abortSignal: signal })
     }),
   )
-}
-
-/** Undefined instead of a failure of this kind. */
-const tolerating = async <Value>(
-  kind: 'notFound',
-  work: () => Promise<Value>,
-): Promise<Value | undefined> => {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof CallFailed && error.failure.kind === kind) return undefined
-    throw error
-  }
 }

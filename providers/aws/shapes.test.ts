@@ -2,7 +2,7 @@ import type { NetworkInterface } from '@aws-sdk/client-ec2'
 import { describe, expect, test } from 'vitest'
 import { cidr } from '#core/ip.ts'
 import { instanceId, subnetId } from '#core/names.ts'
-import { MalformedError } from './failures.ts'
+import { MalformedError } from '../common/failures.ts'
 import { cloudNicOf, subnetOf } from './shapes.ts'
 
 const subnet = {
@@ -52,6 +52,7 @@ test('a NIC as the core sees it', () =>
     primaryAddresses: ['10.0.0.9'],
     gateways: ['10.0.0.1', 'fe80:ec2::1'],
     blocks: ['10.0.0.30/32', '10.0.0.200/32'],
+    fixedBlocks: [],
   }))
 
 test('prefixes and both families stand in the order of their numbers', () =>

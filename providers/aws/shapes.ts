@@ -7,12 +7,12 @@ import type {
   NetworkInterfaceAttachment,
   Tag,
 } from '@aws-sdk/client-ec2'
-import { type Cidr, type Ip, addressAt, compareIp, familyOf, hostCidr, ip } from '#core/ip.ts'
-import { baseOf, lengthOf, parseCidr, parseIp } from '#core/ip.ts'
+import { type Cidr, type Ip, addressAt, familyOf, hostCidr, ip } from '#core/ip.ts'
 import { type InstanceId, type SubnetId, instanceId, nicId, parseMac } from '#core/names.ts'
 import { securityGroupId, subnetId, token } from '#core/names.ts'
 import type { CloudNic, Subnet } from '#core/ports.ts'
-import { MalformedError } from './failures.ts'
+import { tagNames } from '../common/options.ts'
+import { canonical, cidrFrom, ipFrom, present } from '../common/shapes.ts'
 
 /** A subnet with what selection needs. */
 export type TaggedSubnet = Subnet & { readonly tags: ReadonlyMap<string, string> }
@@ -22,20 +22,8 @@ export type Surroundings = {
   readonly subnets: ReadonlyMap<SubnetId, Subnet>
 }
 
-export const tagNames = {
-  /** The instance a NIC was created for. */
-  instance: 'eniway.io/node-instance',
-  token: 'eniway.io/token',
-  cluster: 'eniway.io/cluster',
-  /** Put on a NIC by its owner: leave it alone. The second is honoured by Amazon's CNI too. */
-  unmanaged: ['eniway.io/unmanaged', 'node.k8s.amazonaws.com/no_manage'],
-} as const
-
-/** The member every answer of this call has. */
-export const present = <Value>(value: Value | undefined, what: string): Value => {
-  if (value === undefined) throw new MalformedError(`the answer has no ${what}`)
-  return value
-}
+/** Put on a NIC by its owner: leave it alone. The second is honoured by Amazon's CNI too. */
+const unmanagedTags = [tagNames.unmanaged, 'node.k8s.amazonaws.com/no_manage']
 
 export const tagsOf = (tags: readonly Tag[] | undefined): ReadonlyMap<string, string> =>
   new Map((tags ?? []).map(tag => [tag.Key ?? '', tag.Value ?? '']))
@@ -74,13 +62,6 @@ export const cloudNicOf = (nic: NetworkInterface, around: Surroundings): CloudNi
   }
 }
 
-/** Addresses and prefixes as blocks, IPv4 first, in the order of their numbers. */
-export const canonical = (blocks: readonly Cidr[]): readonly Cidr[] =>
-  blocks.toSorted((a, b) => compareIp(baseOf(a), baseOf(b)) || lengthOf(a) - lengthOf(b))
-
-export const cidrFrom = (text: string): Cidr => present(parseCidr(text), `prefix in "${text}"`)
-export const ipFrom = (text: string): Ip => present(parseIp(text), `address in "${text}"`)
-
 const liveIpv6 = (subnet: Ec2Subnet): readonly (string | undefined)[] =>
   (subnet.Ipv6CidrBlockAssociationSet ?? [])
     .filter(({ Ipv6CidrBlockState: state }) => (state?.State ?? 'associated') === 'associated')
@@ -111,7 +92,7 @@ const isOnDefaultCard = (nic: NetworkInterface): boolean =>
 // default network card only.
 const isManaged = (nic: NetworkInterface, isPrimary: boolean): boolean => {
   const tags = tagsOf(nic.TagSet)
-  if (tagNames.unmanaged.some(name => (tags.get(name) ?? 'false') !== 'false')) return false
+  if (unmanagedTags.some(name => (tags.get(name) ?? 'false') !== 'false')) return false
   if (nic.RequesterManaged === true || !isOnDefaultCard(nic)) return false
   const type = nic.InterfaceType ?? 'interface'
   return type === 'interface' || (type === 'efa' && isPrimary)

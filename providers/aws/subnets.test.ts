@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { subnetId } from '#core/names.ts'
-import { CallFailed } from './calls.ts'
-import { type SubnetSelection, selectSubnets } from './subnets.ts'
+import { CallFailed } from '../common/calls.ts'
+import type { SubnetSelection } from '../common/options.ts'
+import { selectSubnets } from './subnets.ts'
 
 const subnets = [
   { name: 'primary', available: 5, tags: {} },

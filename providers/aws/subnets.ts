@@ -6,19 +6,12 @@ import { type EC2Client, paginateDescribeSubnets } from '@aws-sdk/client-ec2'
 import { LRUCache } from 'lru-cache'
 import type { SubnetId } from '#core/names.ts'
 import type { Subnet } from '#core/ports.ts'
-import { CallFailed } from './calls.ts'
+import { CallFailed } from '../common/calls.ts'
+import type { SubnetSelection } from '../common/options.ts'
+import { present } from '../common/shapes.ts'
+import { read } from './calls.ts'
 import { ownFailure } from './failures.ts'
-import { read } from './retry.ts'
-import { type TaggedSubnet, present, subnetOf } from './shapes.ts'
-
-/** How the subnets of new NICs are chosen, among those in the instance's VPC and zone. */
-export type SubnetSelection =
-  /** That of the primary NIC, and those tagged `kubernetes.io/role/cni`. */
-  | { readonly kind: 'default' }
-  /** Exactly these, in order of preference. */
-  | { readonly kind: 'ids'; readonly ids: readonly SubnetId[] }
-  /** Those that carry every one of these tags; an empty value stands for any. */
-  | { readonly kind: 'tags'; readonly tags: Readonly<Record<string, string>> }
+import { subnetOf, type TaggedSubnet } from './shapes.ts'
 
 export type Place = { readonly vpc: string; readonly zone: string }
 export type SubnetSource = (
