@@ -44,7 +44,11 @@ test('only its owner may use the socket', async () => {
 })
 
 test('state, endpoints and calls', async () => {
-  expect(await ask('GET /endpoints')).toEqual({ ec2: emulator.endpoint, region: 'us-east-1' })
+  expect(await ask('GET /endpoints')).toEqual({
+    platform: 'aws',
+    api: emulator.endpoint,
+    region: 'us-east-1',
+  })
   expect(await ask('GET /calls')).toEqual({})
   const { instances, nics } = await ask('GET /state')
   expect(instances).toHaveLength(2)

@@ -1,7 +1,7 @@
 // The admin face: small JSON over HTTP on a unix socket, so that a demonstration or a test in
 // another process can ask what happened and steer what goes wrong. Not part of any cloud's API.
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
-import { readBody } from './aws/server.ts'
+import { readBody } from './body.ts'
 import type { Emulator } from './emulator.ts'
 import { Refusal } from './model/refusal.ts'
 import { readFault, readInstance } from './requests.ts'
@@ -14,7 +14,7 @@ type Route = (emulator: Steered, input: { readonly id: string; readonly body: un
 const routes: Readonly<Record<string, Route>> = {
   'GET /calls': emulator => emulator.results(),
   'GET /state': emulator => emulator.state(),
-  'GET /endpoints': emulator => ({ ec2: emulator.endpoint, region: emulator.region }),
+  'GET /endpoints': ({ platform, endpoint, region }) => ({ platform, api: endpoint, region }),
   'GET /faults': emulator => emulator.faults.list(),
   'POST /faults': (emulator, { body }) => ({ id: emulator.addFault(readFault(body)) }),
   'DELETE /faults': emulator => emulator.faults.clear(),

@@ -2,7 +2,7 @@
 // Names are for the composer; clients see the ids that are made from the seed.
 import { type Cidr, type Ip, cidr } from '#core/ip.ts'
 import { runInstance } from './model/instances.ts'
-import type { Instance, Tags } from './model/types.ts'
+import type { Instance, ScaleSetMembership, Tags } from './model/types.ts'
 import { addGroup, addSubnet, addVpc } from './model/vpc.ts'
 import type { World } from './model/world.ts'
 import type { FabricRule } from './ports.ts'
@@ -53,6 +53,18 @@ export interface DescribedInstance {
   /** Left out: 1, as EC2 does. */
   readonly metadataHops?: number
   readonly tags?: Tags
+  /** NICs that it boots with beside the first one; where there is no hot plug, all it will have. */
+  readonly secondaryNics?: readonly DescribedNic[]
+  readonly scaleSet?: ScaleSetMembership
+  /** Left out: false. */
+  readonly accelerated?: boolean
+}
+
+/** A secondary NIC by names; `groups` left out: `default`. */
+export interface DescribedNic {
+  readonly subnet: string
+  readonly groups?: readonly string[]
+  readonly tags?: Tags
 }
 
 /** Ids by the names of the description. */
@@ -93,8 +105,13 @@ export const launch = (
     name: instance.name,
     netns: instance.netns ?? defaultNetns(instance.name),
     type: instance.type,
-    subnetId: lookUp(place.subnetIds, 'subnet', instance.subnet),
-    groupIds: (instance.groups ?? []).map(name => lookUp(place.groupIds, 'security group', name)),
+    ...placeOf(place, instance),
+    secondaryNics: (instance.secondaryNics ?? []).map(nic => ({
+      ...placeOf(place, nic),
+      tags: nic.tags ?? {},
+    })),
+    scaleSet: instance.scaleSet,
+    accelerated: instance.accelerated ?? false,
     primaryAddress: instance.primaryAddress,
     role: (instance.role ?? 'eniway-node') || undefined,
     metadataHops: instance.metadataHops ?? 1,
@@ -102,6 +119,14 @@ export const launch = (
     isBooted: place.isBooted,
   })
 }
+
+const placeOf = (
+  { subnetIds, groupIds }: Pick<Built, 'subnetIds' | 'groupIds'>,
+  { subnet, groups = [] }: Pick<DescribedNic, 'subnet' | 'groups'>,
+): { readonly subnetId: string; readonly groupIds: readonly string[] } => ({
+  subnetId: lookUp(subnetIds, 'subnet', subnet),
+  groupIds: groups.map(name => lookUp(groupIds, 'security group', name)),
+})
 
 /** Name of an instance's network namespace when nobody chose one. */
 export const defaultNetns = (name: string): string => `ew-${name}`

@@ -1,29 +1,27 @@
-// Composes one emulated cloud: the model, the faces that speak AWS's protocols, the metadata
-// service and, when given, the packet fabric. A test starts it in process; main.ts starts it as a
-// program.
+// Composes one emulated cloud: the model, the faces that speak the platform's protocols, and, when
+// given, the packet fabric. A test starts it in process; main.ts starts it as a program.
 import { chmod } from 'node:fs/promises'
 import type { Server } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
 import type { ListenOptions } from 'node:net'
-import { createAdminServer } from './admin.ts'
-import { type CallCounts, type CallLog, createCallLog } from './model/calls.ts'
-import { createFace } from './aws/face.ts'
-import { type KeyRing, createKeyRing } from './aws/keys.ts'
-import { type MetadataOptions, createMetadataServer, instanceByAddress } from './aws/metadata.ts'
-import { createEc2Server } from './aws/server.ts'
-import { regionOf } from './aws/shapes.ts'
-import { createThrottle } from './aws/throttle.ts'
-import { typeLimits } from './aws/types.ts'
 import type { Account } from './accounts.ts'
+import { createAdminServer } from './admin.ts'
+import { instanceByAddress } from './askers.ts'
 import { type Built, type DescribedInstance, type Description } from './description.ts'
 import { buildVpc, defaultNetns, launch } from './description.ts'
+import { type CallCounts, type CallLog, createCallLog } from './model/calls.ts'
 import { type Clock, systemClock } from './model/clock.ts'
 import type { Fault, FaultBoard } from './model/faults.ts'
 import { instanceByName, terminateInstance } from './model/instances.ts'
 import { type LatencyName, type LatencyProfile, latencyProfiles } from './model/latency.ts'
 import { type Instance, type Nic, nicStatus } from './model/types.ts'
 import { type World, allNics, createWorld } from './model/world.ts'
+import type { Platform, PlatformName, PlatformParts, PlatformServers } from './platform.ts'
+import { loadPlatform } from './platforms.ts'
 import type { Fabric } from './ports.ts'
 import { type Wires, connectFabric } from './wires.ts'
+
+export { defaultAccount } from './aws/account.ts'
 
 /** Where a face listens; port 0 chooses a free one. */
 interface ListenAddress {
@@ -32,20 +30,22 @@ interface ListenAddress {
 }
 
 export interface EmulatorOptions {
+  /** Left out: `aws`. */
+  readonly platform?: PlatformName
   readonly seed: number
   readonly vpc: Description
   /** Left out: `fast`. */
   readonly latency?: LatencyName | LatencyProfile
-  /** Left out: one account, key `AKIAEMULATOR00000000`, secret `emulator-secret`. */
+  /** Left out: the platform's own, whose key `environment` carries. */
   readonly accounts?: readonly Account[]
   /** Actions that instance roles may not call, by role name. */
   readonly deniedToRoles?: Readonly<Record<string, readonly string[]>>
-  /** Multiplies every documented token bucket. */
+  /** Multiplies every documented request limit. */
   readonly throttleFactor?: number
-  /** NICs per Region; left out: 5000. */
+  /** NICs per region; left out: as documented. */
   readonly nicsMax?: number
-  /** Left out: a free loopback port. */
-  readonly ec2?: ListenAddress
+  /** Left out: a free loopback port. Port left out: the scheme's own, 80 or 443. */
+  readonly api?: { readonly host: string; readonly port?: number }
   /** One metadata server for all instances, told apart by their addresses: inside the fabric. */
   readonly metadata?: ListenAddress
   /** Path of the admin face's unix socket; left out: none. */
@@ -60,13 +60,18 @@ export interface EmulatorOptions {
 
 /** A running emulator. */
 export interface Emulator {
-  /** URL for `AWS_ENDPOINT_URL_EC2`. */
+  readonly platform: PlatformName
+  /** URL of the cloud's API. */
   readonly endpoint: string
   readonly region: string
   readonly ids: Built
-  /** URL for `AWS_EC2_METADATA_SERVICE_ENDPOINT`: a loopback server that takes every caller for
-   * this instance (id or name). */
+  /** URL of a loopback server that takes every caller for this instance (id or name). */
   readonly metadataEndpoint: (instance: string) => Promise<string>
+  /**
+   * What leads an official SDK here, credentials included; with an instance (id or name) that has
+   * no metadata service at its real address, to that instance's `metadataEndpoint` too.
+   */
+  readonly environment: (instance?: string) => Promise<Readonly<Record<string, string>>>
   /** Calls by action. */
   readonly calls: () => Readonly<Record<string, number>>
   /** Calls by action and result. */
@@ -91,111 +96,89 @@ interface EmulatorState {
   readonly ids: Built
 }
 
-/** Used when no accounts are given. */
-export const defaultAccount = {
-  id: '123456789012',
-  keys: [{ accessKeyId: 'AKIAEMULATOR00000000', secretAccessKey: 'emulator-secret' }],
-} as const satisfies Account
-
 /** Starts all faces; rejects when an address cannot be listened on. */
 export const startEmulator = async (options: EmulatorOptions): Promise<Emulator> => {
-  const world = worldOf(options)
+  const platform = await loadPlatform(options.platform ?? 'aws')
+  const world = worldOf(options, platform)
   const ids = buildVpc(world, options.vpc)
-  const parts = partsOf(options, world)
   const wires = wiresOf(options, world)
-  const ec2 = createEc2Server(createFace({ ...parts, world }))
-  const port = await listen(ec2, options.ec2 ?? loopback)
-  const servers = [ec2]
+  const parts = partsOf(options, { platform, world, ids })
+  const faces = await platform.open(parts)
+  const servers: AnyServer[] = [faces.api]
+  const endpoint = await openApi(options, faces)
   if (options.metadata !== undefined) {
-    const ask = (address: string) => instanceByAddress(world, address)
-    const server = createMetadataServer({ ...parts.metadata, ask })
+    const server = faces.createMetadata(address => instanceByAddress(world, address))
     await listen(server, options.metadata)
     servers.push(server)
   }
+  const metadataEndpoint = metadataEndpoints(world, faces, servers)
+  const isReal = options.metadata !== undefined
   const emulator: Emulator = {
-    ...steering({ ...parts, world, ids }),
-    endpoint: `http://${options.ec2?.host ?? loopback.host}:${port}`,
-    region: parts.metadata.region,
-    metadataEndpoint: metadataEndpoints(world, parts.metadata, servers),
+    ...steering(parts),
+    platform: platform.name,
+    endpoint,
+    region: parts.region,
+    metadataEndpoint,
+    environment: async instance => {
+      const isNeeded = instance !== undefined && !isReal
+      const metadata = isNeeded ? await metadataEndpoint(instance) : undefined
+      return faces.environment({ api: endpoint, metadata })
+    },
     settled: async () => wires?.idle(),
     close: () => close(world, servers, wires),
   }
   if (options.adminSocket !== undefined) {
-    const admin = createAdminServer(emulator)
-    await listen(admin, { path: options.adminSocket })
-    await chmod(options.adminSocket, 0o600)
-    servers.push(admin)
+    servers.push(await openAdmin(emulator, options.adminSocket))
   }
   await wires?.idle()
   return emulator
 }
 
+type AnyServer = Server | HttpsServer
+
 const loopback: ListenAddress = { host: '127.0.0.1', port: 0 }
 
-const worldOf = (options: EmulatorOptions): World => {
-  const { seed, latency = 'fast', nicsMax = 5000, clock = systemClock } = options
+const worldOf = (options: EmulatorOptions, { traits }: Platform): World => {
+  const { seed, latency = 'fast', clock = systemClock } = options
+  const { nicsMax = traits.quotas.nicsMax } = options
   return createWorld({
+    ...traits,
+    quotas: { ...traits.quotas, nicsMax },
     seed,
     clock,
     latency: typeof latency === 'string' ? latencyProfiles[latency] : latency,
-    // Documented defaults: EC2 "NICs per Region", VPC "Security groups per NIC", tags.
-    quotas: { nicsMax, groupsPerNicMax: 5, tagsMax: 50 },
-    typeLimits,
-    nameId: (kind, hex) => `${idPrefixes[kind]}-${hex.slice(0, 17)}`,
   })
 }
 
-const idPrefixes = {
-  vpc: 'vpc',
-  subnet: 'subnet',
-  group: 'sg',
-  instance: 'i',
-  nic: 'eni',
-  attachment: 'eni-attach',
-} as const
-
-interface Parts {
-  readonly keys: KeyRing
-  readonly throttle: ReturnType<typeof createThrottle>
-  readonly calls: CallLog
-  readonly ownerId: string
-  readonly netnsOf: (name: string) => string
-  readonly metadata: Omit<MetadataOptions, 'ask'>
-}
-
-const partsOf = (options: EmulatorOptions, world: World): Parts => {
-  const accounts = options.accounts ?? [defaultAccount]
-  const ownerId = accounts[0]?.id ?? defaultAccount.id
-  const keys = createKeyRing(world.chance, accounts.flatMap(accountKeys))
-  const zone = options.vpc.subnets[0]?.zone ?? 'us-east-1a'
-  const metadata = {
-    world,
-    keys,
-    ownerId,
-    region: regionOf(zone),
-    deniedToRoles: options.deniedToRoles ?? {},
-  }
+const partsOf = (
+  options: EmulatorOptions,
+  { platform, world, ids }: { readonly platform: Platform } & Pick<PlatformParts, 'world' | 'ids'>,
+): PlatformParts => {
+  const { defaults, regionOf } = platform.traits
   return {
-    keys,
-    throttle: createThrottle(options.throttleFactor),
+    world,
+    ids,
+    accounts: options.accounts ?? [defaults.account],
     calls: createCallLog(),
-    ownerId,
+    throttleFactor: options.throttleFactor,
+    deniedToRoles: options.deniedToRoles ?? {},
     netnsOf: options.netnsOf ?? defaultNetns,
-    metadata,
+    region: regionOf(options.vpc.subnets[0]?.zone ?? defaults.zone),
+    apiHost: options.api?.host ?? loopback.host,
   }
 }
 
-const accountKeys = (account: Account): Parameters<typeof createKeyRing>[1] =>
-  account.keys.map(key => ({
-    accessKeyId: key.accessKeyId,
-    accountId: account.id,
-    secretAccessKey: key.secretAccessKey,
-    sessionToken: undefined,
-    expiresAt: undefined,
-    deniedActions: key.deniedActions ?? [],
-    instanceId: undefined,
-    arn: `arn:aws:iam::${account.id}:user/${key.accessKeyId}`,
-  }))
+const openApi = async (options: EmulatorOptions, faces: PlatformServers): Promise<string> => {
+  const { host, port = faces.scheme === 'https' ? 443 : 80 } = options.api ?? loopback
+  return `${faces.scheme}://${host}:${await listen(faces.api, { host, port })}`
+}
+
+const openAdmin = async (emulator: Emulator, path: string): Promise<Server> => {
+  const admin = createAdminServer(emulator)
+  await listen(admin, { path })
+  await chmod(path, 0o600)
+  return admin
+}
 
 const wiresOf = (options: EmulatorOptions, world: World): Wires | undefined => {
   const fail = (error: unknown): never => {
@@ -204,7 +187,9 @@ const wiresOf = (options: EmulatorOptions, world: World): Wires | undefined => {
   return options.fabric && connectFabric(world, options.fabric, options.onFabricError ?? fail)
 }
 
-const steering = (parts: Parts & { readonly world: World; readonly ids: Built }) => {
+const steering = (
+  parts: Pick<PlatformParts, 'world' | 'ids' | 'netnsOf'> & { readonly calls: CallLog },
+) => {
   const { world, ids, calls, netnsOf } = parts
   const now = (): number => world.clock.now()
   return {
@@ -230,12 +215,12 @@ const idOf = (world: World, instance: string): string =>
 
 const metadataEndpoints = (
   world: World,
-  options: Omit<MetadataOptions, 'ask'>,
-  servers: Server[],
+  faces: PlatformServers,
+  servers: AnyServer[],
 ): Emulator['metadataEndpoint'] => {
   const endpoints = new Map<string, Promise<string>>()
   const start = async (id: string): Promise<string> => {
-    const server = createMetadataServer({ ...options, ask: () => ({ instanceId: id, hops: 1 }) })
+    const server = faces.createMetadata(() => ({ instanceId: id, hops: 1 }))
     servers.push(server)
     return `http://${loopback.host}:${await listen(server, loopback)}`
   }
@@ -247,7 +232,7 @@ const metadataEndpoints = (
   }
 }
 
-const listen = async (server: Server, at: ListenOptions | ListenAddress): Promise<number> => {
+const listen = async (server: AnyServer, at: ListenOptions | ListenAddress): Promise<number> => {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ ...at }, resolve)
@@ -258,7 +243,7 @@ const listen = async (server: Server, at: ListenOptions | ListenAddress): Promis
 
 const close = async (
   world: World,
-  servers: readonly Server[],
+  servers: readonly AnyServer[],
   wires: Wires | undefined,
 ): Promise<void> => {
   world.isClosed = true

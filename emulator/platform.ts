@@ -20,6 +20,8 @@ export interface Traits {
   readonly nameId: (kind: IdKind, hex: string) => string
   /** Addresses at both ends of a subnet that the cloud keeps for itself. */
   readonly reserved: { readonly head: number; readonly tail: number }
+  /** The same for IPv6; left out: as `reserved`. */
+  readonly reserved6?: { readonly head: number; readonly tail: number }
   /** Next hop of a subnet, for either family. */
   readonly gateway: (subnet: Cidr) => Ip
   /** MTU of a device as it appears in the guest. */
@@ -28,13 +30,20 @@ export interface Traits {
   readonly hotPlug: boolean
   /** Where a machine finds its metadata service. */
   readonly metadataHost: Ip
-  /** What a machine and its place are called when nobody chose. */
-  readonly defaults: { readonly instanceType: string; readonly zone: string }
+  /** The region (location) that a zone belongs to. */
+  readonly regionOf: (zone: string) => string
+  /** What a machine and its place are called when nobody chose, and who may call. */
+  readonly defaults: {
+    readonly instanceType: string
+    readonly zone: string
+    readonly account: Account
+  }
 }
 
 /** What the servers of a platform are made from. */
 export interface PlatformParts {
   readonly world: World
+  /** Never empty: `Traits.defaults.account` when nobody named any. The first one owns the VPC. */
   readonly accounts: readonly Account[]
   readonly calls: CallLog
   /** Multiplies every documented request limit. */
@@ -45,6 +54,8 @@ export interface PlatformParts {
   /** Region or location of everything. */
   readonly region: string
   readonly ids: Built
+  /** Address that the API will listen on: loopback, or the fabric's own. */
+  readonly apiHost: string
 }
 
 /** Who asks the metadata service, and over how many network hops: 1 from the host itself. */
@@ -69,6 +80,7 @@ export interface PlatformServers {
   }) => Readonly<Record<string, string>>
 }
 
+/** One cloud: what is different about it. */
 export interface Platform {
   readonly name: PlatformName
   readonly traits: Traits

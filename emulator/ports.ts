@@ -42,8 +42,10 @@ export interface FabricNic {
   readonly subnet: Cidr
   /** Answers ARP as the subnet's router. */
   readonly gateway: Ip
-  /** The subnet's IPv6 range, when it has one. Its router is fe80::1-like: any link-local. */
+  /** The subnet's IPv6 range, when it has one. */
   readonly subnet6: Cidr | undefined
+  /** Its router: a link-local address, or one of the subnet. */
+  readonly gateway6: Ip | undefined
   readonly mtu: number
   /** The address a DHCP server would give the guest for this NIC. */
   readonly primaryAddress: Ip

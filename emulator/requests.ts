@@ -46,6 +46,19 @@ const instance = z.strictObject({
   role: z.string().optional(),
   metadataHops: z.int().min(1).max(64).optional(),
   tags: z.record(z.string(), z.string()).optional(),
+  secondaryNics: z
+    .array(
+      z.strictObject({
+        subnet: z.string(),
+        groups: z.array(z.string()).optional(),
+        tags: z.record(z.string(), z.string()).optional(),
+      }),
+    )
+    .optional(),
+  scaleSet: z
+    .strictObject({ name: z.string().min(1), mode: z.enum(['flexible', 'uniform']) })
+    .optional(),
+  accelerated: z.boolean().optional(),
 })
 
 /** A fault, or a TypeError that says what is wrong with it. */

@@ -1,10 +1,11 @@
 // A small cloud that tests share: one VPC, three subnets in two zones, two nodes.
 import { cidr, ip } from '#core/ip.ts'
-import { typeLimits } from './aws/types.ts'
+import { awsTraits } from './aws/traits.ts'
 import { type Built, type Description, buildVpc } from './description.ts'
 import { type VirtualClock, virtualClock } from './model/clock.ts'
 import { type LatencyName, latencyProfiles } from './model/latency.ts'
 import { type World, createWorld } from './model/world.ts'
+import type { Traits } from './platform.ts'
 
 /** Two nodes with known primary addresses; `tiny` has eleven usable addresses, the others 251. */
 export const sampleVpc: Description = {
@@ -34,14 +35,20 @@ export interface SampleWorld {
   readonly ids: Built
 }
 
-export const sampleWorld = (latency: LatencyName = 'none', seed = 1): SampleWorld => {
+/** `traits` says in what the cloud differs from AWS. */
+export const sampleWorld = (
+  latency: LatencyName = 'none',
+  seed = 1,
+  traits: Partial<Traits> = {},
+): SampleWorld => {
   const clock = virtualClock()
   const world = createWorld({
+    ...awsTraits,
+    ...traits,
     seed,
     clock,
     latency: latencyProfiles[latency],
     quotas: { nicsMax: 20, groupsPerNicMax: 5, tagsMax: 50 },
-    typeLimits,
     nameId: (kind, hex) => `${kind}-${hex.slice(0, 17)}`,
   })
   return { world, clock, ids: buildVpc(world, sampleVpc) }

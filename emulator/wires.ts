@@ -1,13 +1,10 @@
 // Keeps the packet fabric in step with the model. Changes only mark what is due; one worker then
 // brings the fabric to the model's state of that moment, so nothing can be done in a wrong order.
-import { type Cidr, addressAt } from '#core/ip.ts'
+import type { Cidr } from '#core/ip.ts'
 import { latest } from './model/history.ts'
 import type { Nic } from './model/types.ts'
 import { type Change, type World, blocksOf, delay, later } from './model/world.ts'
 import type { Fabric, FabricNic, FabricSecurityGroup } from './ports.ts'
-
-/** MTU of NICs in a VPC (EC2 user guide, "Jumbo frames"). */
-const mtu = 9001
 
 /** A fabric that follows a world. */
 export interface Wires {
@@ -76,6 +73,7 @@ const fabricNic = (world: World, nic: Nic): FabricNic | undefined => {
   const { attachment } = nic
   const subnet = world.subnets.get(nic.subnetId)
   if (attachment?.isPlugged !== true || subnet === undefined) return undefined
+  const { gateway, mtu } = world.options
   return {
     id: nic.id,
     instanceId: attachment.instanceId,
@@ -83,9 +81,9 @@ const fabricNic = (world: World, nic: Nic): FabricNic | undefined => {
     deviceIndex: attachment.deviceIndex,
     primary: attachment.deviceIndex === 0 && attachment.cardIndex === 0,
     subnet: subnet.cidr,
-    // The VPC's router is the address after the network's (VPC user guide, "Subnet sizing").
-    gateway: addressAt(subnet.cidr, 1),
+    gateway: gateway(subnet.cidr),
     subnet6: subnet.cidr6,
+    gateway6: subnet.cidr6 && gateway(subnet.cidr6),
     mtu,
     primaryAddress: nic.primaryAddress,
     blocks: blocksOf(nic),

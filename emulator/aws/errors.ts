@@ -141,4 +141,10 @@ const table: {
     'OperationNotPermitted',
     'The network interface at device index 0 and networkCard index 0 cannot be detached.',
   ],
+  // EC2 knows neither of these limits; the model refuses nothing here for such a reason.
+  hotPlugUnsupported: ({ nicId }) => ['IncorrectState', `Interface: [${nicId}] cannot be moved.`],
+  instanceSlotsExceeded: () => [
+    'PrivateIpAddressLimitExceeded',
+    'Number of private addresses will exceed limit.',
+  ],
 }

@@ -8,7 +8,7 @@ import { virtualClock } from '#emulator/model/clock.ts'
 import { attachNic, createNic } from '#emulator/model/nics.ts'
 import { nicsOfInstance } from '#emulator/model/world.ts'
 import { sampleVpc } from '#emulator/sample.ts'
-import { instanceByAddress } from './metadata.ts'
+import { instanceByAddress } from '#emulator/askers.ts'
 
 const open: Emulator[] = []
 

@@ -3,16 +3,10 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import type { World } from '#emulator/model/world.ts'
-import { allNics, blocksOf, occasionOf } from '#emulator/model/world.ts'
-import { type Ip, contains, familyOf, parseIp } from '#core/ip.ts'
+import { occasionOf } from '#emulator/model/world.ts'
+import type { Asker } from '#emulator/platform.ts'
 import type { KeyRing } from './keys.ts'
 import { type Tree, metadataTree } from './tree.ts'
-
-/** Who asks, and over how many network hops: 1 from the host's own address, 2 from a pod's. */
-export interface Asker {
-  readonly instanceId: string
-  readonly hops: number
-}
 
 export interface MetadataOptions {
   readonly world: World
@@ -41,21 +35,10 @@ export const createMetadataServer = (options: MetadataOptions): Server => {
       request.socket.destroy()
       return
     }
-    if (instance.state === 'terminated') return void request.socket.destroy()
+    const isGone = instance.state === 'terminated' || instance.state === 'stopped'
+    if (isGone) return void request.socket.destroy()
     answer(options, { request, response, instanceId: instance.id, tokens })
   })
-}
-
-/** Finds the instance that owns an address of the VPC, however the address is written. */
-export const instanceByAddress = (world: World, remoteAddress: string): Asker | undefined => {
-  const address = parseIp(remoteAddress.replace(/^::ffff:(?=\d+\.)/, ''))
-  if (address === undefined) return undefined
-  const nic = allNics(world).find(
-    one => one.attachment?.isPlugged === true && owns(blocksOf(one), address),
-  )
-  const instanceId = nic?.attachment?.instanceId
-  if (nic === undefined || instanceId === undefined) return undefined
-  return { instanceId, hops: nic.primaryAddress === address ? 1 : 2 }
 }
 
 interface Token {
@@ -125,6 +108,3 @@ const lookUp = (tree: Tree, path: string): string | undefined => {
     .map(([name, value]) => (typeof value === 'object' ? `${name}/` : name))
     .join('\n')
 }
-
-const owns = (blocks: ReturnType<typeof blocksOf>, address: Ip): boolean =>
-  blocks.some(block => familyOf(block) === familyOf(address) && contains(block, address))

@@ -1,9 +1,7 @@
 // The HTTP side of the EC2 face: one POST per call; resets and silence are real ones.
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
+import { readBody } from '#emulator/body.ts'
 import type { Answer, Face } from './face.ts'
-
-/** Larger bodies are refused; a call with 1,000 addresses has about 30 kB. */
-const bodyMaxBytes = 1 << 20
 
 // Node's 5 s would close idle connections in the moment when a client sends its next call.
 const keepAliveMs = 60_000
@@ -38,20 +36,4 @@ const send = (answer: Answer, response: ServerResponse): void => {
     server: 'AmazonEC2',
   })
   response.end(answer.body)
-}
-
-/** The request's body as text; undefined when it is too large or broken off. */
-export const readBody = async (request: IncomingMessage): Promise<string | undefined> => {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      bytes += chunk.length
-      if (bytes > bodyMaxBytes) return undefined
-      chunks.push(chunk)
-    }
-  } catch {
-    return undefined
-  }
-  return Buffer.concat(chunks).toString()
 }

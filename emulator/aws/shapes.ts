@@ -124,7 +124,14 @@ export const instanceMembers = (world: World, ownerId: string, instance: Instanc
 export const stateElement = (name: string, instance: Pick<Instance, 'state'>): Element =>
   el(name, el('code', stateCodes[instance.state]), el('name', instance.state))
 
-const stateCodes = { pending: 0, running: 16, 'shutting-down': 32, terminated: 48 } as const
+const stateCodes = {
+  pending: 0,
+  running: 16,
+  'shutting-down': 32,
+  terminated: 48,
+  stopping: 64,
+  stopped: 80,
+} as const
 
 /** Members of `instanceTypeSet` items; undefined for an unknown type. */
 export const typeMembers = (name: string): Members | undefined => {

@@ -24,6 +24,7 @@ const portOf = (number: number, change: Partial<FabricNic> = {}): Port => ({
     subnet: cidr('10.0.1.0/24'),
     gateway: ip('10.0.1.1'),
     subnet6: undefined,
+    gateway6: undefined,
     mtu: 9001,
     primaryAddress: ip('10.0.1.5'),
     blocks: [cidr('10.0.1.5/32')],

@@ -4,7 +4,7 @@ import { type Cidr, type Ip, baseOf, contains, familyOf, hostCidr, lengthOf } fr
 import { found, refuse } from './refusal.ts'
 import { type Space, claim, freeCount, release, takeBlock } from './space.ts'
 import { type Nic, type TypeLimits, slots6Of, slotsOf } from './types.ts'
-import { type World, allNics, nicOf, putNic } from './world.ts'
+import { type World, allNics, nicOf, nicsOfInstance, putNic } from './world.ts'
 
 /** What to lend: explicit blocks, and counts of blocks that the cloud chooses. */
 export interface LendRequest {
@@ -120,6 +120,23 @@ export const checkSlots = (
   if (!((isFour ? slotsOf(nic) : slots6Of(nic)) + asked.slots <= slotsMax)) {
     throw refuse({ kind: 'slotsExceeded', nicId: nic.id, slotsMax })
   }
+  const instanceId = nic.attachment?.instanceId
+  if (instanceId !== undefined && limits !== undefined) {
+    checkInstanceSlots(world, { instanceId, limits: limits.value, slots: asked.slots })
+  }
+}
+
+/** Refuses more blocks, of both families, than all NICs of a machine may hold together. */
+export const checkInstanceSlots = (
+  world: World,
+  asked: { readonly instanceId: string; readonly limits: TypeLimits; readonly slots: number },
+): void => {
+  const { instanceId, limits, slots } = asked
+  const { slotsPerInstanceMax: slotsMax } = limits
+  if (slotsMax === undefined) return
+  const used = nicsOfInstance(world, instanceId).map(nic => slotsOf(nic) + slots6Of(nic))
+  if (used.reduce((sum, each) => sum + each, slots) <= slotsMax) return
+  throw refuse({ kind: 'instanceSlotsExceeded', instanceId, slotsMax })
 }
 
 const limitsOf = (

@@ -1,8 +1,8 @@
 // Machines: launched with a primary NIC, ended with what is marked to end with them.
 import type { Ip } from '#core/ip.ts'
-import { createNic, forget } from './nics.ts'
+import { type CreateNicRequest, createNic, forget } from './nics.ts'
 import { found, refuse } from './refusal.ts'
-import type { Instance, Nic, Tags } from './types.ts'
+import type { Instance, Nic, ScaleSetMembership, Tags } from './types.ts'
 import { type World, delay, instanceOf, later, newId, nicsOfInstance } from './world.ts'
 import { putInstance, putNic, settleNic } from './world.ts'
 
@@ -17,15 +17,22 @@ export interface RunRequest {
   readonly role: string | undefined
   readonly metadataHops: number
   readonly tags: Tags
-  /** True: running at once with its NIC plugged, as if launched long ago. */
+  /** NICs that it boots with beside the primary one, at the next device indexes. */
+  readonly secondaryNics?: readonly BootNic[]
+  readonly scaleSet?: ScaleSetMembership | undefined
+  /** Left out: false. */
+  readonly accelerated?: boolean
+  /** True: running at once with its NICs plugged, as if launched long ago. */
   readonly isBooted: boolean
 }
 
-/** Launches one machine with its primary NIC at device index 0. */
+/** A secondary NIC that is there at boot. */
+export type BootNic = Pick<CreateNicRequest, 'subnetId' | 'groupIds' | 'tags'>
+
+/** Launches one machine with its primary NIC at device index 0, or nothing at all. */
 export const runInstance = (world: World, request: RunRequest): Instance => {
   const subnet = found(world.subnets.get(request.subnetId), 'subnet', request.subnetId)
-  found(world.options.typeLimits(request.type), 'type', request.type)
-  const nic = createNic(world, { ...request, description: '', lend4: none, lend6: none, tags: {} })
+  const nics = createBootNics(world, request)
   const instance: Instance = {
     id: newId(world, 'instance'),
     name: request.name,
@@ -39,10 +46,12 @@ export const runInstance = (world: World, request: RunRequest): Instance => {
     metadataHops: request.metadataHops,
     launchedAt: world.clock.now(),
     tags: request.tags,
+    scaleSet: request.scaleSet,
+    accelerated: request.accelerated ?? false,
   }
   if (!request.isBooted) world.knownAt.set(instance.id, world.clock.now() + delay(world, 'newIdMs'))
   putInstance(world, instance)
-  plugPrimary(world, nic, instance)
+  for (const [deviceIndex, nic] of nics.entries()) plugAtBoot(world, nic, { instance, deviceIndex })
   if (!request.isBooted) later(world, delay(world, 'bootMs'), () => finishBoot(world, instance.id))
   return instance
 }
@@ -63,6 +72,33 @@ export const terminateInstance = (world: World, id: string): Instance => {
   return ending
 }
 
+/** Stops a machine: it keeps its NICs, and their devices vanish. Stopping twice does nothing. */
+export const stopInstance = (world: World, id: string): Instance => {
+  const instance = instanceOf(world, id)
+  if (instance.state === 'stopping' || instance.state === 'stopped') return instance
+  if (instance.state !== 'running') throw badState(instance)
+  const stopping: Instance = { ...instance, state: 'stopping' }
+  putInstance(world, stopping)
+  later(world, delay(world, 'terminatingMs'), () => {
+    if (world.instances.get(id)?.state !== 'stopping') return
+    setPlugged(world, id, false)
+    putInstance(world, { ...instanceOf(world, id), state: 'stopped' })
+  })
+  return stopping
+}
+
+/** Starts a stopped machine: it boots with every NIC that is attached to it by now. */
+export const startInstance = (world: World, id: string): Instance => {
+  const instance = instanceOf(world, id)
+  if (instance.state === 'pending' || instance.state === 'running') return instance
+  if (instance.state !== 'stopped') throw badState(instance)
+  const pending: Instance = { ...instance, state: 'pending' }
+  putInstance(world, pending)
+  setPlugged(world, id, true)
+  later(world, delay(world, 'bootMs'), () => finishBoot(world, id))
+  return pending
+}
+
 /** The instance with that name; refuses when there is none that lives. */
 export const instanceByName = (world: World, name: string): Instance => {
   const instance = [...world.instances.values()].find(
@@ -74,14 +110,37 @@ export const instanceByName = (world: World, name: string): Instance => {
 
 const none = { addresses: [], addressCount: 0, prefixes: [], prefixCount: 0 }
 
-// The primary NIC has no attaching phase that anyone could see: the machine boots with it.
-const plugPrimary = (world: World, nic: Nic, instance: Instance): void =>
+// All of them or none: what was made before one is refused is forgotten again.
+const createBootNics = (world: World, request: RunRequest): readonly Nic[] => {
+  const { type, secondaryNics = [] } = request
+  const { nicsMax } = found(world.options.typeLimits(type), 'type', type)
+  const count = 1 + secondaryNics.length
+  if (!(count <= nicsMax)) throw refuse({ kind: 'nicsExceeded', type, count })
+  const common = { description: '', lend4: none, lend6: none }
+  const made = [createNic(world, { ...request, ...common, tags: {} })]
+  try {
+    for (const nic of secondaryNics) {
+      made.push(createNic(world, { ...nic, ...common, primaryAddress: undefined }))
+    }
+  } catch (error) {
+    for (const nic of made) forget(world, nic)
+    throw error
+  }
+  return made
+}
+
+// These NICs have no attaching phase that anyone could see: the machine boots with them.
+const plugAtBoot = (
+  world: World,
+  nic: Nic,
+  { instance, deviceIndex }: { readonly instance: Instance; readonly deviceIndex: number },
+): void =>
   settleNic(world, {
     ...nic,
     attachment: {
       id: newId(world, 'attachment'),
       instanceId: instance.id,
-      deviceIndex: 0,
+      deviceIndex,
       cardIndex: 0,
       state: 'attached',
       deleteOnTermination: true,
@@ -89,6 +148,18 @@ const plugPrimary = (world: World, nic: Nic, instance: Instance): void =>
       isPlugged: true,
     },
   })
+
+const setPlugged = (world: World, id: string, isPlugged: boolean): void => {
+  for (const nic of nicsOfInstance(world, id)) {
+    const { attachment } = nic
+    if (attachment?.state === 'attached') {
+      putNic(world, nic.id, { ...nic, attachment: { ...attachment, isPlugged } })
+    }
+  }
+}
+
+const badState = ({ id, state }: Instance): Error =>
+  refuse({ kind: 'instanceState', instanceId: id, state })
 
 const finishBoot = (world: World, id: string): void => {
   const instance = world.instances.get(id)

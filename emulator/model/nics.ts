@@ -1,9 +1,17 @@
 // The life of a NIC: create, attach, detach, delete, change. Every function checks first, then
 // changes, so a refusal leaves no trace.
 import { type Ip, hostCidr } from '#core/ip.ts'
-import { type LendRequest, checkSlots, countOf, giveBack, lend } from './addresses.ts'
+import {
+  type LendRequest,
+  checkInstanceSlots,
+  checkSlots,
+  countOf,
+  giveBack,
+  lend,
+} from './addresses.ts'
 import { found, refuse } from './refusal.ts'
 import type { Attachment, Instance, Nic, Tags, TypeLimits } from './types.ts'
+import { slots6Of, slotsOf } from './types.ts'
 import type { World } from './world.ts'
 import {
   allNics,
@@ -79,6 +87,7 @@ export const detachNic = (world: World, attachmentId: string): void => {
   const nic = found(nicByAttachment(world, attachmentId), 'attachment', attachmentId)
   const { attachment } = nic
   if (attachment === undefined || attachment.state === 'detaching') return
+  checkHotPlug(world, nic.id, instanceOf(world, attachment.instanceId))
   if (attachment.deviceIndex === 0 && attachment.cardIndex === 0) {
     throw refuse({ kind: 'primaryNic', nicId: nic.id })
   }
@@ -241,9 +250,10 @@ const checkAttach = (
 ): void => {
   const { nic, instance } = request
   if (nic.attachment !== undefined) throw refuse({ kind: 'nicBusy', nicId: nic.id })
-  if (instance.state !== 'running' && instance.state !== 'pending') {
+  if (!['running', 'pending', 'stopped'].includes(instance.state)) {
     throw refuse({ kind: 'instanceState', instanceId: instance.id, state: instance.state })
   }
+  checkHotPlug(world, nic.id, instance)
   if (instance.vpcId !== nic.vpcId) {
     throw refuse({ kind: 'vpcDiffers', id: nic.id, vpcId: instance.vpcId })
   }
@@ -251,6 +261,12 @@ const checkAttach = (
     throw refuse({ kind: 'zoneDiffers', nicId: nic.id, instanceId: instance.id })
   }
   checkPlace(world, request)
+}
+
+const checkHotPlug = (world: World, nicId: string, instance: Instance): void => {
+  const isStill = instance.state === 'stopped'
+  if (world.options.hotPlug || isStill) return
+  throw refuse({ kind: 'hotPlugUnsupported', nicId, instanceId: instance.id })
 }
 
 const checkPlace = (world: World, request: Parameters<typeof checkAttach>[1]): void => {
@@ -267,14 +283,14 @@ const checkPlace = (world: World, request: Parameters<typeof checkAttach>[1]): v
     throw refuse({ kind: 'deviceIndexTaken', instanceId: instance.id, deviceIndex })
   }
   checkLimits(nic, limits, instance.type)
+  const slots = slotsOf(nic) + slots6Of(nic)
+  checkInstanceSlots(world, { instanceId: instance.id, limits, slots })
 }
 
 const checkLimits = (nic: Nic, limits: TypeLimits, type: string): void => {
   const hasPrefix = nic.prefixes.length + nic.prefixes6.length > 0
   if (hasPrefix && !limits.hasPrefixes) throw refuse({ kind: 'prefixesUnsupported', type })
-  const used = 1 + nic.addresses.length + nic.prefixes.length
-  const used6 = nic.addresses6.length + nic.prefixes6.length
-  if (used <= limits.slotsPerNic && used6 <= limits.slots6PerNic) return
+  if (slotsOf(nic) <= limits.slotsPerNic && slots6Of(nic) <= limits.slots6PerNic) return
   throw refuse({ kind: 'slotsExceeded', nicId: nic.id, slotsMax: limits.slotsPerNic })
 }
 
@@ -283,8 +299,11 @@ const completeAttach = (world: World, nicId: string, attachment: Attachment): vo
   if (world.faults.strike(['attachStuck'], occasion).length > 0) return
   const isMissing = world.faults.strike(['deviceMissing'], occasion).length > 0
   const deviceMs = delay(world, 'deviceMs')
-  const plug = (): void =>
+  // A machine that is stopped meanwhile finds the device when it boots.
+  const plug = (): void => {
+    if (world.instances.get(attachment.instanceId)?.state === 'stopped') return
     changeAttached(world, nicId, attachment.id, now => ({ ...now, isPlugged: true }))
+  }
   later(world, delay(world, 'attachingMs'), () => {
     changeAttached(world, nicId, attachment.id, now => ({ ...now, state: 'attached' }))
     if (!isMissing) later(world, deviceMs, plug)

@@ -31,6 +31,14 @@ export type Reason =
   | { readonly kind: 'vpcDiffers'; readonly id: string; readonly vpcId: string }
   | { readonly kind: 'instanceState'; readonly instanceId: string; readonly state: string }
   | { readonly kind: 'primaryNic'; readonly nicId: string }
+  /** NICs come and go on stopped machines only, and this one runs. */
+  | { readonly kind: 'hotPlugUnsupported'; readonly nicId: string; readonly instanceId: string }
+  /** All NICs of a machine together would hold more blocks than it may. */
+  | {
+      readonly kind: 'instanceSlotsExceeded'
+      readonly instanceId: string
+      readonly slotsMax: number
+    }
 
 /** Thrown by the model; nothing was changed. */
 export class Refusal extends Error {

@@ -33,7 +33,8 @@ export interface SecurityGroup {
   readonly tags: Tags
 }
 
-type InstanceState = 'pending' | 'running' | 'shutting-down' | 'terminated'
+/** `stopped` keeps its NICs, but no device of theirs is in the guest. */
+type InstanceState = 'pending' | 'running' | 'stopping' | 'stopped' | 'shutting-down' | 'terminated'
 
 export interface Instance {
   readonly id: string
@@ -51,6 +52,16 @@ export interface Instance {
   readonly metadataHops: number
   readonly launchedAt: number
   readonly tags: Tags
+  /** The scale set that it is a member of; undefined: none. */
+  readonly scaleSet: ScaleSetMembership | undefined
+  /** True: its NICs appear as two devices with one MAC, the fast one enslaved to the other. */
+  readonly accelerated: boolean
+}
+
+/** Members of a `uniform` set are addressed through the set; those of a `flexible` one directly. */
+export interface ScaleSetMembership {
+  readonly name: string
+  readonly mode: 'flexible' | 'uniform'
 }
 
 export interface Attachment {
@@ -107,6 +118,8 @@ export interface TypeLimits {
   /** Addresses and prefixes per NIC, the primary address included. */
   readonly slotsPerNic: number
   readonly slots6PerNic: number
+  /** Blocks of both families over all NICs; left out: no such limit. */
+  readonly slotsPerInstanceMax?: number
   readonly hasPrefixes: boolean
   readonly isBareMetal: boolean
   readonly cpus: number

@@ -1,11 +1,7 @@
 // Making the still parts of a cloud: the VPC, its subnets, its security groups.
-import type { Cidr } from '#core/ip.ts'
 import { createSpace } from './space.ts'
 import type { SecurityGroup, Subnet, Vpc } from './types.ts'
 import { type World, newId } from './world.ts'
-
-/** AWS keeps the first four addresses and the last one (VPC user guide, "Subnet sizing"). */
-const reserved = { head: 4, tail: 1 }
 
 export const addVpc = (world: World, vpc: Omit<Vpc, 'id'>): Vpc => {
   const made = { ...vpc, id: newId(world, 'vpc') }
@@ -13,14 +9,14 @@ export const addVpc = (world: World, vpc: Omit<Vpc, 'id'>): Vpc => {
   return made
 }
 
-/** A subnet with all but the reserved addresses free. */
+/** A subnet with all but the cloud's reserved addresses free. */
 export const addSubnet = (world: World, subnet: Omit<Subnet, 'id'>): Subnet => {
   const made = { ...subnet, id: newId(world, 'subnet') }
   world.subnets.set(made.id, made)
-  const spaceOf = (cidr: Cidr): ReturnType<typeof createSpace> => createSpace(cidr, reserved)
+  const { reserved, reserved6 = reserved } = world.options
   world.spaces.set(made.id, {
-    four: spaceOf(subnet.cidr),
-    six: subnet.cidr6 === undefined ? undefined : spaceOf(subnet.cidr6),
+    four: createSpace(subnet.cidr, reserved),
+    six: subnet.cidr6 === undefined ? undefined : createSpace(subnet.cidr6, reserved6),
   })
   return made
 }

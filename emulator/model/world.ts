@@ -8,17 +8,14 @@ import { type History, type View, append, latest, seenBy } from './history.ts'
 import { type LatencyProfile, type Span, draw } from './latency.ts'
 import { found } from './refusal.ts'
 import type { Space } from './space.ts'
-import type { Instance, Nic, Quotas, SecurityGroup, Subnet, TypeLimits, Vpc } from './types.ts'
+import type { Instance, Nic, SecurityGroup, Subnet, Vpc } from './types.ts'
+import type { Traits } from '#emulator/platform.ts'
 
-/** Everything that is fixed for the life of a world. */
-export interface WorldOptions {
+/** Everything that is fixed for the life of a world: whose cloud it is, and how it goes. */
+export interface WorldOptions extends Traits {
   readonly seed: number
   readonly clock: Clock
   readonly latency: LatencyProfile
-  readonly quotas: Quotas
-  readonly typeLimits: (type: string) => TypeLimits | undefined
-  /** Makes a provider's id of random hexadecimal digits (64). */
-  readonly nameId: (kind: IdKind, hex: string) => string
 }
 
 export type IdKind = 'vpc' | 'subnet' | 'group' | 'instance' | 'nic' | 'attachment'

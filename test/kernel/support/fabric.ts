@@ -45,6 +45,7 @@ export const nicOf = (
   subnet: cidr(`10.0.${place.subnet}.0/24`),
   gateway: ip(`10.0.${place.subnet}.1`),
   subnet6: cidr(`2001:db8:${place.subnet}::/64`),
+  gateway6: ip('fe80::1'),
   mtu: 9001,
   primaryAddress: ip(`10.0.${place.subnet}.${place.host}`),
   blocks: blocks(`10.0.${place.subnet}.${place.host}`, `2001:db8:${place.subnet}::${place.host}`),
