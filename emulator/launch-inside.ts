@@ -6,13 +6,11 @@ import type { PacketFabric } from './fabric/fabric.ts'
 import { openInternet } from './fabric/internet.ts'
 import type { Internet } from './fabric/internet.ts'
 import { instanceNetns } from './fabric/layout.ts'
-import { defaultAccount, startEmulator } from './emulator.ts'
+import { startEmulator } from './emulator.ts'
 import type { Emulator, EmulatorOptions } from './emulator.ts'
 import type { InsideMessage, InsideOptions, Launched, LaunchedNode } from './launch.ts'
-import type { LaunchLimits } from './launch-layout.ts'
-
-/** Where nodes ask for metadata: the address every AWS client knows. */
-const metadataHost = '169.254.169.254'
+import type { Platform } from './platform.ts'
+import { loadPlatform } from './platforms.ts'
 
 interface Running {
   readonly launched: Launched
@@ -25,10 +23,11 @@ const open = async (options: InsideOptions): Promise<Running> => {
     for (const closer of closers.splice(0).toReversed()) await closer()
   }
   try {
-    const world = options.hasFabric ? await openPackets(options.run, closers) : undefined
-    const emulator = await startEmulator(emulatorOptions(options, world?.fabric))
+    const platform = await loadPlatform(options.cloud)
+    const packets = options.hasFabric ? await openPackets(options.run, closers) : undefined
+    const emulator = await startEmulator(emulatorOptions(options, platform, packets?.fabric))
     closers.push(() => emulator.close())
-    const launched = await report(options, emulator, world)
+    const launched = await report(options, { platform, emulator, packets })
     return { launched, close }
   } catch (error) {
     await close()
@@ -51,39 +50,43 @@ const openPackets = async (run: string, closers: (() => Promise<void>)[]): Promi
 
 const emulatorOptions = (
   options: InsideOptions,
+  { name, traits }: Platform,
   fabric: PacketFabric | undefined,
 ): EmulatorOptions => {
   const { run, layout, limits, seed, latency, adminSocket } = options
   const netnsOf = (name: string): string => instanceNetns(run, name)
   // Said for each: `netnsOf` only names instances that are launched later.
   const instances = layout.instances.map(it => ({ ...it, netns: netnsOf(it.name) }))
-  const common = { ...limits, seed, latency, adminSocket, netnsOf, vpc: { ...layout, instances } }
+  const vpc = { ...layout, instances }
+  const common = { ...limits, platform: name, seed, latency, adminSocket, netnsOf, vpc }
   if (fabric === undefined) return common
   return {
     ...common,
-    ec2: { host: apiHost, port: 80 },
-    metadata: { host: metadataHost, port: 80 },
+    api: { host: apiHost },
+    metadata: { host: traits.metadataHost, port: 80 },
     fabric,
     onFabricError: error => process.stderr.write(`fabric: ${reason(error)}\n`),
   }
 }
 
-const report = async (
-  options: InsideOptions,
-  emulator: Emulator,
-  packets: Packets | undefined,
-): Promise<Launched> => {
-  const nodes = await Promise.all(
-    options.layout.instances.map(({ name }) => nodeOf(emulator, name, packets !== undefined)),
-  )
-  const loopback = nodes[0] === undefined ? {} : metadataEnv(nodes[0].metadataEndpoint)
+interface Parts {
+  readonly platform: Platform
+  readonly emulator: Emulator
+  readonly packets: Packets | undefined
+}
+
+const report = async (options: InsideOptions, parts: Parts): Promise<Launched> => {
+  const { emulator, packets } = parts
+  const names = options.layout.instances.map(({ name }) => name)
+  const nodes = await Promise.all(names.map(name => nodeOf(parts, name)))
   return {
     run: options.run,
+    cloud: options.cloud,
     pid: process.pid,
     netns: packets?.fabric.netns,
     nodes,
     endpoint: emulator.endpoint,
-    env: { ...apiEnv(emulator, options.limits), ...(packets === undefined ? loopback : {}) },
+    env: await emulator.environment(nodes[0]?.instanceId),
     internet: packets && {
       netns: packets.internet.netns,
       address: packets.internet.address,
@@ -95,9 +98,8 @@ const report = async (
 }
 
 const nodeOf = async (
-  emulator: Emulator,
+  { platform, emulator, packets }: Parts,
   name: string,
-  hasPackets: boolean,
 ): Promise<LaunchedNode> => {
   const { instances, nics } = emulator.state()
   const instance = instances.find(other => other.name === name)
@@ -111,26 +113,13 @@ const nodeOf = async (
     instanceType: instance.type,
     netns: instance.netns,
     primaryAddress: nic?.primaryAddress ?? '',
-    metadataEndpoint: hasPackets
-      ? `http://${metadataHost}`
-      : await emulator.metadataEndpoint(instance.id),
+    metadataEndpoint:
+      packets === undefined
+        ? await emulator.metadataEndpoint(instance.id)
+        : `http://${platform.traits.metadataHost}`,
+    env: await emulator.environment(instance.id),
   }
 }
-
-const apiEnv = (emulator: Emulator, limits: LaunchLimits): Readonly<Record<string, string>> => {
-  const key = limits.accounts?.[0]?.keys[0] ?? defaultAccount.keys[0]
-  return {
-    AWS_ENDPOINT_URL_EC2: emulator.endpoint,
-    AWS_REGION: emulator.region,
-    AWS_ACCESS_KEY_ID: key.accessKeyId,
-    // A key without a secret is not verified, but clients insist on having one.
-    AWS_SECRET_ACCESS_KEY: key.secretAccessKey ?? 'any',
-  }
-}
-
-const metadataEnv = (endpoint: string): Readonly<Record<string, string>> => ({
-  AWS_EC2_METADATA_SERVICE_ENDPOINT: endpoint,
-})
 
 const reason = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)

@@ -25,6 +25,25 @@ describe('a layout file', () => {
     expect(layout.instances[0]).toMatchObject({ groups: ['web'], primaryAddress: '10.1.1.9' })
   })
 
+  test('says what an instance boots with', () => {
+    const boots =
+      'accelerated: true, scaleSet: { name: s, mode: uniform }, secondaryNics: [{ subnet: a }]'
+    const text = small.replace('subnet: a, securityGroups', `subnet: a, ${boots}, securityGroups`)
+    const { vpc: layout } = parseLayout(text, 'small.yaml', 'azure')
+    expect(layout.instances[0]).toMatchObject({
+      accelerated: true,
+      scaleSet: { name: 's', mode: 'uniform' },
+      secondaryNics: [{ subnet: 'a', groups: [] }],
+    })
+  })
+
+  test('names accounts as its cloud does', () => {
+    const id = '00000000-0000-4000-8000-000000000001'
+    const text = `${small}accounts: [{ id: ${id}, keys: [{ accessKeyId: ${id} }] }]`
+    expect(parseLayout(text, 'x.yaml', 'azure').limits.accounts?.[0]?.id).toBe(id)
+    expect(() => parseLayout(text, 'x.yaml', 'alibaba')).toThrow(/sixteen digits/)
+  })
+
   test.each([
     ['an unknown key', small.replace('zone:', 'zona:'), /x\.yaml.*zona/],
     ['a wrong prefix', small.replace('10.1.1.0/24', '10.1.1.0/33'), /not a prefix/],
@@ -44,6 +63,14 @@ describe('the default layout', () => {
       'node-b nodes-b',
       'node-c nodes-a',
     ])
+  })
+
+  test('is that of its cloud', () => {
+    const options = { cloud: 'alibaba', nodes: 1, instanceType: 'ecs.g7.large', nics: 2 } as const
+    const layout = defaultLayout(options)
+    expect(layout.subnets.map(({ zone }) => zone)).toEqual(['cn-hangzhou-h', 'cn-hangzhou-i'])
+    expect(layout.subnets.every(({ cidr6 }) => cidr6 !== undefined)).toBe(true)
+    expect(layout.instances[0]?.secondaryNics).toEqual([{ subnet: 'nodes-a' }])
   })
 
   test('keeps the limit', () => {

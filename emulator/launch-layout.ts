@@ -5,17 +5,37 @@ import { parse } from 'yaml'
 import { z } from 'zod'
 import { cidr, parseCidr, parseIp } from '#core/ip.ts'
 import type { Cidr, Ip } from '#core/ip.ts'
-import type { DescribedGroup, DescribedRule, Description } from './description.ts'
+import type { DescribedGroup, DescribedInstance, DescribedRule } from './description.ts'
+import type { Description } from './description.ts'
 import type { Account } from './accounts.ts'
 import type { EmulatorOptions } from './emulator.ts'
+import type { PlatformName } from './platform.ts'
 
 /** More instances than this are refused: each is a namespace and each NIC some kernel memory. */
 export const nodesMax = 64
 
-/** What the options `--nodes` and `--instance-type` say. */
+/** What the options `--cloud`, `--nodes`, `--instance-type` and `--nics` say. */
 export interface DefaultLayout {
+  /** Left out: `aws`. */
+  readonly cloud?: PlatformName
   readonly nodes: number
   readonly instanceType: string
+  /** NICs that each node boots with; left out: 1. */
+  readonly nics?: number
+}
+
+/** The machine type of nodes when nobody chose one. */
+export const instanceTypes: Readonly<Record<PlatformName, string>> = {
+  aws: 'm5.large',
+  azure: 'Standard_D4s_v5',
+  alibaba: 'ecs.g7.large',
+}
+
+/** Zones of the default subnets. A subnet of Azure spans its location, so both are the same. */
+const zones: Readonly<Record<PlatformName, readonly [string, string]>> = {
+  aws: ['us-east-1a', 'us-east-1b'],
+  azure: ['eastus', 'eastus'],
+  alibaba: ['cn-hangzhou-h', 'cn-hangzhou-i'],
 }
 
 const cidrText = z.string().transform((text, context): Cidr => {
@@ -69,39 +89,63 @@ const instance = z.strictObject({
   subnet: name,
   securityGroups: z.array(name).default([]),
   primaryAddress: ipText.optional(),
+  /** Left out: `eniway-node`; '' is none. */
+  role: z.string().optional(),
+  /** NICs that it boots with beside the first one. */
+  secondaryNics: z
+    .array(z.strictObject({ subnet: name, securityGroups: z.array(name).default([]), tags }))
+    .default([]),
+  scaleSet: z
+    .strictObject({ name: z.string().min(1), mode: z.enum(['flexible', 'uniform']) })
+    .optional(),
+  /** Two devices with one MAC for each NIC, as Azure's accelerated networking shows them. */
+  accelerated: z.boolean().default(false),
   tags,
 })
 
 const actions = z.array(z.string()).default([])
 
-const account = z.strictObject({
-  id: z.string().regex(/^\d{12}$/, 'use twelve digits'),
-  keys: z
-    .array(
-      z.strictObject({
-        accessKeyId: z.string().regex(/^[A-Za-z0-9]+$/),
-        secretAccessKey: z.string().optional(),
-        deniedActions: actions,
-      }),
-    )
-    .min(1),
-})
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-const schema = z.strictObject({
-  cidrs: z.array(cidrText).min(1),
-  cidrs6: z.array(cidrText).default([]),
-  subnets: z.array(subnet).min(1),
-  securityGroups: z.array(group).default([]),
-  instances: z.array(instance).max(nodesMax),
-  /** The first key of the first account is the one that the emulator prints. */
-  accounts: z.array(account).min(1).optional(),
-  /** Actions that instance roles may not call, by role name. */
-  deniedToRoles: z.record(z.string(), z.array(z.string())).optional(),
-  /** Multiplies every documented token bucket. */
-  throttleFactor: z.number().positive().optional(),
-  /** NICs per Region. */
-  nicsMax: z.int().positive().optional(),
-})
+/** What accounts and who calls for them are called, by cloud. */
+const accountForms: Readonly<Record<PlatformName, readonly [RegExp, string, RegExp]>> = {
+  aws: [/^\d{12}$/, 'use twelve digits', /^[A-Za-z0-9]+$/],
+  azure: [uuid, 'use the UUID of a subscription', uuid],
+  alibaba: [/^\d{16}$/, 'use sixteen digits', /^[A-Za-z0-9]+$/],
+}
+
+const accountOfCloud = (cloud: PlatformName) => {
+  const [id, says, accessKeyId] = accountForms[cloud]
+  return z.strictObject({
+    id: z.string().regex(id, says),
+    keys: z
+      .array(
+        z.strictObject({
+          accessKeyId: z.string().regex(accessKeyId),
+          secretAccessKey: z.string().optional(),
+          deniedActions: actions,
+        }),
+      )
+      .min(1),
+  })
+}
+
+const schemaOf = (cloud: PlatformName) =>
+  z.strictObject({
+    cidrs: z.array(cidrText).min(1),
+    cidrs6: z.array(cidrText).default([]),
+    subnets: z.array(subnet).min(1),
+    securityGroups: z.array(group).default([]),
+    instances: z.array(instance).max(nodesMax),
+    /** The first key of the first account is the one that the emulator prints. */
+    accounts: z.array(accountOfCloud(cloud)).min(1).optional(),
+    /** Actions that instance roles may not call, by role name. */
+    deniedToRoles: z.record(z.string(), z.array(z.string())).optional(),
+    /** Multiplies every documented request limit. */
+    throttleFactor: z.number().positive().optional(),
+    /** NICs per region. */
+    nicsMax: z.int().positive().optional(),
+  })
 
 /** What a cloud allows, beside what is in it; everything left out is as documented. */
 export type LaunchLimits = Pick<
@@ -115,11 +159,15 @@ export interface LaunchLayout {
   readonly limits: LaunchLimits
 }
 
-type Layout = z.infer<typeof schema>
+type Layout = z.infer<ReturnType<typeof schemaOf>>
 
 /** Parses the text of a layout file; an unknown key or a wrong value is one readable sentence. */
-export const parseLayout = (text: string, file: string): LaunchLayout => {
-  const result = schema.safeParse(yamlOf(text, file))
+export const parseLayout = (
+  text: string,
+  file: string,
+  cloud: PlatformName = 'aws',
+): LaunchLayout => {
+  const result = schemaOf(cloud).safeParse(yamlOf(text, file))
   if (result.success) return { vpc: descriptionOf(result.data), limits: limitsOf(result.data) }
   const problems = z.prettifyError(result.error).replaceAll(/\s+/g, ' ')
   throw new Error(`cannot use the VPC described in ${file}: ${problems}`)
@@ -134,7 +182,8 @@ const yamlOf = (text: string, file: string): unknown => {
 }
 
 /** Two subnets in two zones, nodes in turn, one group whose members trust each other. */
-export const defaultLayout = ({ nodes, instanceType }: DefaultLayout): Description => {
+export const defaultLayout = (options: DefaultLayout): Description => {
+  const { cloud = 'aws', nodes, instanceType, nics = 1 } = options
   if (!(Number.isInteger(nodes) && nodes >= 0 && nodes <= nodesMax)) {
     throw new Error(`cannot start ${nodes} nodes: choose 0 to ${nodesMax}`)
   }
@@ -144,22 +193,22 @@ export const defaultLayout = ({ nodes, instanceType }: DefaultLayout): Descripti
     subnets: [
       {
         name: 'nodes-a',
-        zone: 'us-east-1a',
+        zone: zones[cloud][0],
         cidr: cidr('10.0.0.0/20'),
         cidr6: cidr('2001:db8:0:100::/64'),
       },
       {
         name: 'nodes-b',
-        zone: 'us-east-1b',
+        zone: zones[cloud][1],
         cidr: cidr('10.0.16.0/20'),
         cidr6: cidr('2001:db8:0:101::/64'),
       },
     ],
-    instances: Array.from({ length: nodes }, (_, index) => ({
-      name: nodeName(index),
-      type: instanceType,
-      subnet: index % 2 === 0 ? 'nodes-a' : 'nodes-b',
-    })),
+    instances: Array.from({ length: nodes }, (_, index) => {
+      const subnetName = index % 2 === 0 ? 'nodes-a' : 'nodes-b'
+      const secondaryNics = Array.from({ length: nics - 1 }, () => ({ subnet: subnetName }))
+      return { name: nodeName(index), type: instanceType, subnet: subnetName, secondaryNics }
+    }),
   }
 }
 
@@ -175,12 +224,20 @@ const descriptionOf = (layout: Layout): Description => ({
     ...(cidr6 === undefined ? {} : { cidr6 }),
   })),
   securityGroups: layout.securityGroups.map(groupOf),
-  instances: layout.instances.map(({ securityGroups, primaryAddress, ...rest }) => ({
+  instances: layout.instances.map(instanceOf),
+})
+
+const instanceOf = (described: z.infer<typeof instance>): DescribedInstance => {
+  const { securityGroups, primaryAddress, role, scaleSet, secondaryNics, ...rest } = described
+  return {
     ...rest,
     groups: securityGroups,
+    secondaryNics: secondaryNics.map(({ securityGroups: groups, ...nic }) => ({ ...nic, groups })),
     ...(primaryAddress === undefined ? {} : { primaryAddress }),
-  })),
-})
+    ...(role === undefined ? {} : { role }),
+    ...(scaleSet === undefined ? {} : { scaleSet }),
+  }
+}
 
 const limitsOf = (layout: Layout): LaunchLimits => {
   const { accounts, deniedToRoles, throttleFactor, nicsMax } = layout
@@ -192,7 +249,7 @@ const limitsOf = (layout: Layout): LaunchLimits => {
   }
 }
 
-const accountOf = ({ id, keys }: z.infer<typeof account>): Account => ({
+const accountOf = ({ id, keys }: NonNullable<Layout['accounts']>[number]): Account => ({
   id,
   keys: keys.map(({ secretAccessKey, ...key }) => ({
     ...key,

@@ -15,20 +15,25 @@ import { isRunId, runIdLengthMax, vpcNetns } from './fabric/layout.ts'
 import { addNetns, adminSocketOf, cleanup, netnsNames } from './fabric/netns.ts'
 import { nodeBinary } from './fabric/node.ts'
 import type { FabricCounters } from './fabric/ruleset.ts'
-import { defaultLayout } from './launch-layout.ts'
+import { defaultLayout, instanceTypes } from './launch-layout.ts'
 import type { LaunchLimits } from './launch-layout.ts'
 import type { LatencyName } from './model/latency.ts'
+import type { PlatformName } from './platform.ts'
 
 /** What to emulate. Everything may be left out. */
 export interface LaunchOptions {
+  /** Left out: `aws`. */
+  readonly cloud?: PlatformName
   /** Names namespaces and files; up to 24 lower-case letters and digits. Left out: random. */
   readonly run?: string
-  /** The VPC; left out: two subnets with `nodes` instances of `instanceType`. */
+  /** The VPC; left out: two subnets with `nodes` instances of `instanceType`, as that cloud has. */
   readonly layout?: Description
   /** Accounts, denied actions, throttling; left out: as documented. */
   readonly limits?: LaunchLimits
   readonly nodes?: number
   readonly instanceType?: string
+  /** NICs that each node boots with; left out: 1. */
+  readonly nics?: number
   readonly seed?: number
   readonly latency?: LatencyName
   /** False: no namespaces, no packets, no root; control plane and metadata on loopback only. */
@@ -46,18 +51,21 @@ export interface LaunchedNode {
   readonly primaryAddress: string
   /** Where the node's metadata is: the usual address inside its namespace, else on loopback. */
   readonly metadataEndpoint: string
+  /** What an SDK on this node needs in its environment, credentials included. */
+  readonly env: Readonly<Record<string, string>>
 }
 
 /** What is running, as plain data: the program prints it, and the child reports it. */
 export interface Launched {
   readonly run: string
+  readonly cloud: PlatformName
   readonly pid: number
   /** Namespace of the fabric and of the emulator; undefined without a fabric. */
   readonly netns: string | undefined
   readonly nodes: readonly LaunchedNode[]
-  /** URL of the EC2 API. */
+  /** URL of the cloud's API. */
   readonly endpoint: string
-  /** What an SDK or the AWS CLI needs in its environment, credentials included. */
+  /** What the cloud's SDK needs in its environment, credentials included, as the first node. */
   readonly env: Readonly<Record<string, string>>
   /** A host outside the VPC that echoes with the source address it saw. */
   readonly internet: LaunchedInternet | undefined
@@ -84,6 +92,7 @@ export interface LaunchedEmulator extends Launched {
 /** What the child is told once, as its first message. */
 export interface InsideOptions {
   readonly run: string
+  readonly cloud: PlatformName
   readonly layout: Description
   readonly limits: LaunchLimits
   readonly seed: number
@@ -132,15 +141,16 @@ export const launchEmulator = async (options: LaunchOptions = {}): Promise<Launc
 }
 
 const insideOptions = (options: LaunchOptions): InsideOptions => {
-  const { nodes = 2, instanceType = 'm5.large', seed = 1, latency = 'documented' } = options
-  const { hasFabric = true } = options
+  const { cloud = 'aws', nodes = 2, seed = 1, latency = 'documented' } = options
+  const { hasFabric = true, instanceType = instanceTypes[cloud], nics = 1 } = options
   const run = options.run ?? `r${randomBytes(4).toString('hex')}`
   if (!isRunId(run)) {
     throw new Error(`"${run}" is no run id: use up to ${runIdLengthMax} lower-case letters, digits`)
   }
   return {
     run,
-    layout: options.layout ?? defaultLayout({ nodes, instanceType }),
+    cloud,
+    layout: options.layout ?? defaultLayout({ cloud, nodes, instanceType, nics }),
     limits: options.limits ?? {},
     seed,
     latency,

@@ -6,14 +6,18 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { cleanup } from './fabric/netns.ts'
 import { launchEmulator } from './launch.ts'
 import type { Launched, LaunchedEmulator, LaunchOptions } from './launch.ts'
-import { parseLayout } from './launch-layout.ts'
+import { instanceTypes, parseLayout } from './launch-layout.ts'
 import type { LatencyName } from './model/latency.ts'
 import { latencyProfiles } from './model/latency.ts'
+import type { PlatformName } from './platform.ts'
+import { platformNames } from './platforms.ts'
 
 interface Flags {
   readonly config?: string
+  readonly cloud: PlatformName
   readonly nodes: number
-  readonly instanceType: string
+  readonly instanceType?: string
+  readonly nics: number
   readonly seed: number
   readonly latency: LatencyName
   readonly run?: string
@@ -26,10 +30,12 @@ interface Flags {
 /** The command, for the `eniway` program to add to its own. */
 export const emulatorCommand = (): Command =>
   new Command('emulator')
-    .description('Emulate a cloud VPC on this machine: EC2 API, instance metadata, and packets.')
-    .option('--config <file>', 'YAML description of the VPC; replaces --nodes and --instance-type')
+    .description('Emulate a cloud VPC on this machine: its API, instance metadata, and packets.')
+    .addOption(new Option('--cloud <name>', 'whose VPC').choices([...platformNames]).default('aws'))
+    .option('--config <file>', 'YAML description of the VPC; replaces --nodes and its like')
     .option('--nodes <count>', 'instances in the default VPC', wholeNumber, 2)
-    .option('--instance-type <type>', 'their type, which sets the limits of their NICs', 'm5.large')
+    .option('--instance-type <type>', `their type, which sets the limits of their NICs (${types})`)
+    .option('--nics <count>', 'NICs that each of them boots with', positiveNumber, 1)
     .option('--seed <number>', 'decides every id, delay and fault', wholeNumber, 1)
     .addOption(
       new Option('--latency <profile>', 'how long calls and changes take')
@@ -47,13 +53,15 @@ export const emulatorCommand = (): Command =>
       else await sweep(flags.cleanup, flags.output)
     })
 
+const types = Object.values(instanceTypes).join(', ')
+
 const outputOption = (): Option =>
   new Option('--output <format>', 'one JSON object, or text for people')
     .choices(['text', 'json'])
     .default('text')
 
 const help = `
-Alone, without root: EC2 for any SDK or tool
+Alone, without root: a cloud's API for its SDK and tools, here EC2
   $ eniway emulator --no-fabric
   $ export AWS_ENDPOINT_URL_EC2=…  (and the other variables it prints)
   $ aws ec2 describe-instances
@@ -62,7 +70,7 @@ With packets (root; needs nftables, iproute2, util-linux)
   $ eniway emulator --nodes 2
   Each instance is a network namespace; a NIC that is attached appears there as a device:
   $ nsenter --net=/run/netns/ew-RUN-node-a ip address
-  The API and 169.254.169.254 answer inside those namespaces, at the printed endpoint.
+  The API (at the printed endpoint) and the metadata service (at its own address) answer inside.
 
 A VPC of your own (--config); unknown keys are refused
   cidrs: [10.0.0.0/16]
@@ -72,6 +80,8 @@ A VPC of your own (--config); unknown keys are refused
     - { name: web, ingress: [{ protocol: tcp, ports: [80, 80], peer: 0.0.0.0/0 }] }
   instances:
     - { name: node-a, type: m5.large, subnet: a, securityGroups: [web] }
+      # also primaryAddress, role, tags, secondaryNics: [{ subnet, securityGroups, tags }],
+      # scaleSet: { name, mode: flexible | uniform }, accelerated: true
   accounts:                            # optional, like deniedToRoles, throttleFactor, nicsMax
     - { id: '123456789012', keys: [{ accessKeyId: AKIAME, deniedActions: [TerminateInstances] }] }
 
@@ -89,24 +99,29 @@ const serve = async (flags: Flags): Promise<void> => {
 }
 
 const launchOptions = async (flags: Flags): Promise<LaunchOptions> => {
-  const { nodes, instanceType, seed, latency, config, run, adminSocket } = flags
+  const { cloud, nodes, instanceType, nics, seed, latency, config, run, adminSocket } = flags
   return {
+    cloud,
     nodes,
-    instanceType,
+    nics,
+    ...(instanceType === undefined ? {} : { instanceType }),
     seed,
     latency,
     hasFabric: flags.fabric,
     ...(run === undefined ? {} : { run }),
     ...(adminSocket === undefined ? {} : { adminSocket }),
-    ...(config === undefined ? {} : await readLayout(config)),
+    ...(config === undefined ? {} : await readLayout(config, cloud)),
   }
 }
 
-const readLayout = async (file: string): Promise<Pick<LaunchOptions, 'layout' | 'limits'>> => {
+const readLayout = async (
+  file: string,
+  cloud: PlatformName,
+): Promise<Pick<LaunchOptions, 'layout' | 'limits'>> => {
   const text = await readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     throw new Error(`cannot read the VPC described in ${file}: ${cause.code}`, { cause })
   })
-  const { vpc, limits } = parseLayout(text, file)
+  const { vpc, limits } = parseLayout(text, file, cloud)
   return { layout: vpc, limits }
 }
 
@@ -120,13 +135,14 @@ const stopSignal = (): Promise<'signal'> =>
   })
 
 const describe = (emulator: LaunchedEmulator): Launched => {
-  const { run, pid, netns, nodes, endpoint, env, internet, admin } = emulator
-  return { run, pid, netns, nodes, endpoint, env, internet, admin }
+  const { run, cloud, pid, netns, nodes, endpoint, env, internet, admin } = emulator
+  return { run, cloud, pid, netns, nodes, endpoint, env, internet, admin }
 }
 
-const render = ({ run, nodes, endpoint, env, internet, admin }: Launched): string => {
+const render = (shown: Launched): string => {
+  const { run, cloud, nodes, endpoint, env, internet, admin } = shown
   const lines = [
-    `run ${run}: EC2 API at ${endpoint}`,
+    `run ${run}: ${apiNames[cloud]} at ${endpoint}`,
     ...nodes.map(
       node =>
         `  ${node.name}  ${node.instanceId}  ${node.instanceType}  ${node.primaryAddress}` +
@@ -143,6 +159,12 @@ const render = ({ run, nodes, endpoint, env, internet, admin }: Launched): strin
   return `${lines.join('\n')}\n`
 }
 
+const apiNames: Readonly<Record<PlatformName, string>> = {
+  aws: 'EC2 API',
+  azure: 'Azure Resource Manager',
+  alibaba: 'ECS API',
+}
+
 const sweep = async (run: string, output: Flags['output']): Promise<void> => {
   const removed = await cleanup(run)
   const text = removed.length === 0 ? `run ${run} left nothing` : `removed ${removed.join(', ')}`
@@ -153,6 +175,12 @@ function wholeNumber(text: string): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value
   throw new InvalidArgumentError('Give a whole number.')
+}
+
+function positiveNumber(text: string): number {
+  const value = wholeNumber(text)
+  if (value > 0) return value
+  throw new InvalidArgumentError('Give at least 1.')
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
