@@ -10,8 +10,10 @@ import type { Description } from '#emulator/description.ts'
 import { type Emulator, defaultAccount, startEmulator } from '#emulator/emulator.ts'
 import type { Effect } from '#emulator/model/faults.ts'
 import { type LatencyProfile, latencyProfiles } from '#emulator/model/latency.ts'
+import { blocksOf } from '#emulator/model/world.ts'
 import { createAwsCloud } from '#providers/aws/cloud.ts'
 import { createClient } from '#providers/aws/client.ts'
+import { crowd } from './crowd.ts'
 import { type CloudUnderTest, type Method, type Trouble, cloudContract } from './contract.ts'
 
 /** What one method sends on the wire that trouble can strike. */
@@ -29,6 +31,7 @@ const effects: Readonly<Record<Trouble, Effect>> = {
   throttled: { kind: 'throttle' },
   denied: { kind: 'fail', code: 'UnauthorizedOperation', status: 403 },
   unavailable: { kind: 'fail', code: 'Unavailable', status: 503 },
+  slow: { kind: 'delay', ms: 300 },
   lostReply: { kind: 'loseReply' },
   reset: { kind: 'reset' },
   hang: { kind: 'hang' },
@@ -91,10 +94,11 @@ const makeAws = async (latency: LatencyProfile): Promise<CloudUnderTest> => {
       const where = isBehind ? { subnet } : { action: actions[method] }
       emulator.addFault({ ...where, effect: effects[trouble], count: 1 })
     },
+    crowd: async count => crowd(emulator, count),
     disown: nic => tag(nic.id, 'node.k8s.amazonaws.com/no_manage'),
     heldBlocks: nic => {
       const found = emulator.state().nics.find(({ id }) => id === nic)
-      return found === undefined ? undefined : found.addresses.length + found.prefixes.length
+      return found === undefined ? undefined : blocksOf(found).length - 1
     },
     close: async () => {
       cloud.close()
