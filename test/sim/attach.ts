@@ -54,11 +54,12 @@ const attach = (
   if (nic === undefined) return notFound(id)
   if (nic.attachment.kind === 'detaching') return failure('conflict', 'IncorrectState')
   if (nic.attachment.kind !== 'none') {
+    if (nic.attachment.instance !== instance) return failure('conflict', 'AttachedElsewhere')
     const { kind, deviceIndex: index } = nic.attachment
     estate.setAttachment(nic, { kind, instance, deviceIndex: index, isProtected: true })
     return ok(estate.describe(nic))
   }
-  const others = estate.attached()
+  const others = estate.attached().filter(other => holderOf(other) === instance)
   if (!(others.length < estate.limits.nicsMax)) return failure('limit', 'AttachmentLimitExceeded')
   if (others.some(other => indexOf(other) === deviceIndex)) {
     return failure('conflict', 'InvalidParameterValue', {
@@ -71,6 +72,9 @@ const attach = (
   if (!isProtected) return failure('transient', 'ServiceUnavailable', { ambiguous: true })
   return ok(estate.describe(nic))
 }
+
+const holderOf = ({ attachment }: EstateNic): InstanceId | undefined =>
+  attachment.kind === 'none' ? undefined : attachment.instance
 
 const indexOf = (nic: EstateNic): number | undefined =>
   nic.attachment.kind === 'none' ? undefined : nic.attachment.deviceIndex
@@ -96,10 +100,11 @@ const detach = async (
   id: NicId,
   { by, askedAt }: DetachRequest,
 ): Promise<Outcome<void>> => {
-  const { estate, kernel, scheduler, chance, faults } = parts
+  const { estate, kernel, scheduler, chance, faults, instance } = parts
   const nic = find(parts, id)
   if (nic === undefined) return estate.nics.has(id) ? notFound(id) : ok(undefined)
   if (nic.isPrimary) return failure('denied', 'OperationNotPermitted')
+  if ((holderOf(nic) ?? instance) !== instance) return failure('conflict', 'AttachedElsewhere')
   // A call that was delayed does not end an attachment that was made after it.
   if (nic.attachment.kind === 'none' || nic.attachedAt > askedAt) return ok(undefined)
   if (nic.attachment.kind !== 'detaching') {

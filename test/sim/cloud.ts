@@ -186,10 +186,13 @@ const observe = (parts: CloudParts): CloudObservation => {
     return estate.viewAt(id, millis(scheduler.clock.now() - Math.min(lag, staleMaxMs)))
   })
   return {
-    nics: views.filter((view): view is CloudNic => view !== undefined),
+    nics: views.filter((view): view is CloudNic => view !== undefined && isHere(parts, view)),
     subnets: describeSubnets(parts),
   }
 }
+
+const isHere = ({ facts }: CloudParts, { attachment }: CloudNic): boolean =>
+  attachment.kind === 'none' || attachment.instance === facts.instanceId
 
 const create = (
   parts: CloudParts,
@@ -229,7 +232,7 @@ const create = (
 const remove = (parts: CloudParts, id: NicId): Outcome<void> => {
   const nic = parts.estate.nics.get(id)
   if (nic === undefined) return ok(undefined)
-  if (nic.attachment.kind !== 'none') return failure('conflict', 'InvalidNetworkInterface.InUse')
+  if (nic.attachment.kind !== 'none') return failure('transient', 'InvalidNetworkInterface.InUse')
   parts.estate.remove(nic, 'daemon')
   return ok(undefined)
 }

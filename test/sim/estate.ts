@@ -16,7 +16,7 @@ export type EstateNic = {
   readonly subnet: SubnetId
   readonly securityGroups: readonly SecurityGroupId[]
   readonly isPrimary: boolean
-  readonly isManaged: boolean
+  isManaged: boolean
   readonly token: Token | undefined
   readonly primaryAddresses: readonly Ip[]
   readonly gateways: readonly Ip[]
@@ -45,6 +45,8 @@ export type Estate = {
   remove(nic: EstateNic, by: Actor): void
   setAttachment(nic: EstateNic, attachment: CloudNic['attachment']): void
   noteDetached(nic: EstateNic, by: Actor): void
+  /** Somebody marks the NIC as theirs. */
+  disown(id: NicId): void
   /** Lends up to `count` blocks; fewer when the subnet has no more. */
   lend(nic: EstateNic, request: { family: 4 | 6; length: number; count: number }): Cidr[]
   takeBack(nic: EstateNic, block: Cidr, by: Actor): void
@@ -142,6 +144,12 @@ export const createEstate = (parts: EstateParts): Estate => {
     },
     setAttachment: (nic, attachment) => {
       nic.attachment = attachment
+      changed(nic)
+    },
+    disown: id => {
+      const nic = nics.get(id)
+      if (nic === undefined) return
+      nic.isManaged = false
       changed(nic)
     },
     noteDetached: (nic, by) => notify({ kind: 'detached', nic: nic.id, by }),

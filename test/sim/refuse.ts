@@ -17,7 +17,7 @@ export const failure = (
     ambiguous: false,
     call: 'simulated call',
     code,
-    message: code,
+    message: `simulated call failed: ${code}`,
     retryAfterMs: undefined,
     ...more,
   })

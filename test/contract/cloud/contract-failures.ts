@@ -64,7 +64,7 @@ export const failureContract = (steps: Steps): void => {
 
     test.each([...always, ...(steps.traits.hotPlug ? withHotPlug : [])])(
       '%s that meets %s is %s',
-      async (method, trouble, kind, ambiguous) => {
+      async (...[method, trouble, kind, ambiguous]) => {
         const failure = expectFailure(await run(method, trouble), kind, ambiguous)
         expect(failure.call).not.toBe('')
         expect(failure.message).toContain(failure.call)
