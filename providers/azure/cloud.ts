@@ -1,0 +1,69 @@
+// The Cloud port on Azure: composes the parts of this folder and decides nothing. NICs cannot be
+// attached to a running machine, so those that are there are used, and the subnets are theirs:
+// a configured choice of subnets or security groups has nothing to act on.
+
+import type { NicId } from '#core/names.ts'
+import type { Outcome } from '#core/ports.ts'
+import { failed } from '#core/ports.ts'
+import { outcomeOf } from '../common/calls.ts'
+import type { CloudOptions, ProviderCloud } from '../common/options.ts'
+import { type BlockParts, lendBlocks, returnBlocks } from './blocks.ts'
+import type { Arm } from './client.ts'
+import { azureEnvironment } from './config.ts'
+import { createCredential } from './credential.ts'
+import { ownFailure } from './failures.ts'
+import { createSession } from './identity.ts'
+import { createNicsMax } from './limits.ts'
+import { type NodeParts, describeNode, observe } from './node.ts'
+import { createSubnets } from './subnets.ts'
+import { createWriter } from './writer.ts'
+
+/** The cloud as this machine sees it. Nothing is sent before the first call. */
+export const createAzureCloud = (options: CloudOptions): ProviderCloud => {
+  const environment = azureEnvironment()
+  const opened: Arm[] = []
+  const session = createSession({
+    environment,
+    credential: createCredential(environment),
+    onCall: options.onCall,
+    onOpen: arm => void opened.push(arm),
+  })
+  const parts: NodeParts = {
+    node: options.node,
+    nicsMax: createNicsMax(),
+    subnets: createSubnets(),
+    known: new Map(),
+  }
+  const writer = createWriter()
+  const serials: BlockParts['serials'] = new Map()
+
+  return {
+    describeNode: signal =>
+      outcomeOf(async () => describeNode(parts, await session(signal), signal)),
+    observe: signal => outcomeOf(async () => observe(parts, await session(signal), signal)),
+    createNic: async ({ subnet }) => unplugged('NetworkInterfaces_CreateOrUpdate', subnet),
+    attachNic: async ({ nic }) => unplugged('VirtualMachines_CreateOrUpdate', nic),
+    detachNic: async nic => unplugged('VirtualMachines_CreateOrUpdate', nic),
+    deleteNic: async nic => unplugged('NetworkInterfaces_Delete', nic),
+    lendBlocks: (request, signal) =>
+      outcomeOf(async () => {
+        const { arm } = await session(signal)
+        return lendBlocks({ arm, writer, serials }, request, signal)
+      }),
+    returnBlocks: (request, signal) =>
+      outcomeOf(async () => {
+        const { arm } = await session(signal)
+        return returnBlocks({ arm, writer }, request, signal)
+      }),
+    close: () => {
+      for (const arm of opened) arm.close()
+    },
+  }
+}
+
+// Nothing is sent: the machine that asks is running.
+const unplugged = (call: string, on: NicId | string): Outcome<never> => {
+  const text = 'Azure attaches and detaches NICs only while the VM is stopped'
+  const what = { kind: 'limit', code: 'HotPlugUnsupported', text } as const
+  return failed(ownFailure({ call, on, isRead: false }, what))
+}

@@ -1,0 +1,147 @@
+// One writer per NIC in this process: read, change, write with the ETag that was read, and again
+// from the start when somebody else was faster. Changes that wait for the same NIC go in one write.
+
+import type { NicId } from '#core/names.ts'
+import { CallFailed, afterEffect } from '../common/calls.ts'
+import type { Site } from '../common/failures.ts'
+import type { Patience } from '../common/retry.ts'
+import { call, patiently } from './calls.ts'
+import type { Arm } from './client.ts'
+import { type Document, readDocument, readNic } from './documents.ts'
+import { OperationFailed, put } from './operations.ts'
+import type { RawConfig, RawNic } from './shapes.ts'
+
+/** What the configurations should become; the same list when nothing is to be done. */
+export type Change = (configs: readonly RawConfig[], document: Document) => readonly RawConfig[]
+
+/** How a NIC looks after a write, and what the write's operation said when it failed. */
+export type Written = { readonly nic: RawNic; readonly failure: CallFailed | undefined }
+
+export interface Writer {
+  /** Rejects with CallFailed when nothing was written, or nobody knows. */
+  write(
+    arm: Arm,
+    at: { readonly nic: NicId; readonly change: Change },
+    signal: AbortSignal,
+  ): Promise<Written>
+}
+
+type Waiting = {
+  readonly change: Change
+  readonly signal: AbortSignal
+  readonly resolve: (written: Written) => void
+  readonly reject: (error: unknown) => void
+}
+
+export const siteOf = (nic: NicId): Site => ({
+  call: 'NetworkInterfaces_CreateOrUpdate',
+  on: `NIC ${nic}`,
+  isRead: false,
+})
+
+export const createWriter = (): Writer => {
+  const queues = new Map<NicId, Waiting[]>()
+
+  const drain = async (arm: Arm, nic: NicId, queue: Waiting[]): Promise<void> => {
+    while (queue.length > 0) await writeBatch(arm, nic, queue.splice(0))
+    queues.delete(nic)
+  }
+
+  return {
+    write: (arm, { nic, change }, signal) =>
+      call(siteOf(nic), signal, () => {
+        const { promise, resolve, reject } = Promise.withResolvers<Written>()
+        const waiting = { change, signal, resolve, reject }
+        const queue = queues.get(nic)
+        if (queue === undefined) {
+          const started = [waiting]
+          queues.set(nic, started)
+          void drain(arm, nic, started)
+        } else {
+          queue.push(waiting)
+        }
+        return promise
+      }),
+  }
+}
+
+// Never rejects: every outcome belongs to those who wait.
+const writeBatch = async (arm: Arm, nic: NicId, batch: readonly Waiting[]): Promise<void> => {
+  const live = batch.filter(({ signal }) => !signal.aborted)
+  if (live.length === 0) return
+  const together = signalOfAll(live.map(({ signal }) => signal))
+  try {
+    const changes = live.map(({ change }) => change)
+    const written = await attempt(arm, { nic, changes }, together.signal)
+    for (const { resolve } of live) resolve(written)
+  } catch (error) {
+    const isRefused = error instanceof CallFailed && !error.failure.ambiguous
+    // What one asked for may be why all were refused.
+    if (isRefused && live.length > 1) {
+      for (const waiting of live) await writeBatch(arm, nic, [waiting])
+    } else {
+      for (const { reject } of live) reject(error)
+    }
+  } finally {
+    together.release()
+  }
+}
+
+// A storm of other writers ends in the failure conflict.
+const staleEtagPatience: Patience = {
+  isWorthwhile: failure => failure.code === 'PreconditionFailed',
+  retries: 5,
+  firstMs: 20,
+  longestMs: 500,
+}
+
+type Attempt = { readonly nic: NicId; readonly changes: readonly Change[] }
+
+const attempt = (arm: Arm, given: Attempt, signal: AbortSignal): Promise<Written> => {
+  const site = siteOf(given.nic)
+  return patiently({ site, patience: staleEtagPatience }, signal, async () => {
+    const document = await readDocument(arm, given.nic, signal)
+    const configs = given.changes.reduce(
+      (before: readonly RawConfig[], change) => change(before, document),
+      document.configs,
+    )
+    if (configs === document.configs) return { nic: document.nic, failure: undefined }
+    const failure = await writeOnce(arm, { site, request: document.write(configs) }, signal)
+    try {
+      return { nic: await readNic(arm, given.nic, signal), failure }
+    } catch (error) {
+      throw afterEffect(error)
+    }
+  })
+}
+
+const writeOnce = async (
+  arm: Arm,
+  given: Parameters<typeof put>[1],
+  signal: AbortSignal,
+): Promise<CallFailed | undefined> => {
+  try {
+    await put(arm, given, signal)
+    return undefined
+  } catch (error) {
+    if (error instanceof OperationFailed) return error
+    throw error
+  }
+}
+
+// Aborted when nobody waits any more.
+const signalOfAll = (
+  signals: readonly AbortSignal[],
+): { readonly signal: AbortSignal; readonly release: () => void } => {
+  const controller = new AbortController()
+  const onAbort = (): void => {
+    if (signals.every(({ aborted }) => aborted)) controller.abort()
+  }
+  for (const signal of signals) signal.addEventListener('abort', onAbort)
+  return {
+    signal: controller.signal,
+    release: () => {
+      for (const signal of signals) signal.removeEventListener('abort', onAbort)
+    },
+  }
+}
