@@ -4,7 +4,7 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import { readBody } from './body.ts'
 import type { Emulator } from './emulator.ts'
 import { Refusal } from './model/refusal.ts'
-import { readFault, readInstance } from './requests.ts'
+import { readFault, readInstance, readMaintenance } from './requests.ts'
 
 /** What the routes use of an emulator. */
 type Steered = Omit<Emulator, 'close' | 'settled'>
@@ -20,6 +20,10 @@ const routes: Readonly<Record<string, Route>> = {
   'DELETE /faults': emulator => emulator.faults.clear(),
   'DELETE /faults/ID': (emulator, { id }) => ({ removed: emulator.faults.remove(id) }),
   'POST /instances': (emulator, { body }) => emulator.runInstance(readInstance(body)),
+  'POST /maintenance': (emulator, { body }) => {
+    const { instance, ms } = readMaintenance(body)
+    return emulator.maintain(instance, ms)
+  },
   'DELETE /instances/ID': (emulator, { id }) => emulator.terminateInstance(id),
 }
 

@@ -56,8 +56,12 @@ export interface DescribedInstance {
   /** NICs that it boots with beside the first one; where there is no hot plug, all it will have. */
   readonly secondaryNics?: readonly DescribedNic[]
   readonly scaleSet?: ScaleSetMembership
-  /** Left out: false. */
+  /** Two devices with one MAC for each NIC; left out: false. */
   readonly accelerated?: boolean
+  /** Devices get another name some time after they appear, as from udev; left out: false. */
+  readonly renames?: boolean
+  /** IPv6 addresses of the first NIC, the first of which is the machine's own; left out: 0. */
+  readonly addressCount6?: number
 }
 
 /** A secondary NIC by names; `groups` left out: `default`. */
@@ -112,6 +116,8 @@ export const launch = (
     })),
     scaleSet: instance.scaleSet,
     accelerated: instance.accelerated ?? false,
+    renames: instance.renames ?? false,
+    addressCount6: instance.addressCount6 ?? 0,
     primaryAddress: instance.primaryAddress,
     role: (instance.role ?? 'eniway-node') || undefined,
     metadataHops: instance.metadataHops ?? 1,

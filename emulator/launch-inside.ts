@@ -90,6 +90,7 @@ const report = async (options: InsideOptions, parts: Parts): Promise<Launched> =
     internet: packets && {
       netns: packets.internet.netns,
       address: packets.internet.address,
+      address6: packets.internet.address6,
       udpPort: packets.internet.udpPort,
       tcpPort: packets.internet.tcpPort,
     },

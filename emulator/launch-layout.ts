@@ -100,6 +100,10 @@ const instance = z.strictObject({
     .optional(),
   /** Two devices with one MAC for each NIC, as Azure's accelerated networking shows them. */
   accelerated: z.boolean().default(false),
+  /** Devices get another name some time after they appear, as from udev. */
+  renames: z.boolean().default(false),
+  /** IPv6 addresses of the first NIC; the first one is the machine's own. */
+  addressCount6: z.int().min(0).default(0),
   tags,
 })
 
@@ -207,7 +211,8 @@ export const defaultLayout = (options: DefaultLayout): Description => {
     instances: Array.from({ length: nodes }, (_, index) => {
       const subnetName = index % 2 === 0 ? 'nodes-a' : 'nodes-b'
       const secondaryNics = Array.from({ length: nics - 1 }, () => ({ subnet: subnetName }))
-      return { name: nodeName(index), type: instanceType, subnet: subnetName, secondaryNics }
+      const place = { subnet: subnetName, addressCount6: 1, secondaryNics }
+      return { name: nodeName(index), type: instanceType, ...place }
     }),
   }
 }

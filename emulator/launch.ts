@@ -75,6 +75,7 @@ export interface Launched {
 export interface LaunchedInternet {
   readonly netns: string
   readonly address: string
+  readonly address6: string
   readonly udpPort: number
   readonly tcpPort: number
 }

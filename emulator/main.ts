@@ -81,7 +81,7 @@ A VPC of your own (--config); unknown keys are refused
   instances:
     - { name: node-a, type: m5.large, subnet: a, securityGroups: [web] }
       # also primaryAddress, role, tags, secondaryNics: [{ subnet, securityGroups, tags }],
-      # scaleSet: { name, mode: flexible | uniform }, accelerated: true
+      # scaleSet: { name, mode: flexible | uniform }, accelerated, renames, addressCount6
   accounts:                            # optional, like deniedToRoles, throttleFactor, nicsMax
     - { id: '123456789012', keys: [{ accessKeyId: AKIAME, deniedActions: [TerminateInstances] }] }
 
@@ -152,7 +152,7 @@ const render = (shown: Launched): string => {
     ...(internet === undefined
       ? []
       : [
-          `internet host ${internet.address}: echo on UDP ${internet.udpPort}, TCP ${internet.tcpPort}`,
+          `internet host ${internet.address}, ${internet.address6}: echo on UDP ${internet.udpPort}, TCP ${internet.tcpPort}`,
         ]),
     `admin socket ${admin.socket}`,
   ]

@@ -47,6 +47,10 @@ export interface FabricNic {
   /** Its router: a link-local address, or one of the subnet. */
   readonly gateway6: Ip | undefined
   readonly mtu: number
+  /** What the guest calls the device by now; undefined: what the kernel called it. */
+  readonly deviceName: string | undefined
+  /** Accelerated: a second device with the same MAC below the first; it may be gone for a while. */
+  readonly fastPath: 'none' | 'plugged' | 'gone'
   /** The address a DHCP server would give the guest for this NIC. */
   readonly primaryAddress: Ip
   /** All that this NIC may receive and source: /32s and prefixes, of both families. */

@@ -8,7 +8,9 @@ const plain = (kind: string) => z.strictObject({ kind: z.literal(kind) })
 
 const effect = z.union([
   ...['throttle', 'loseReply', 'reset', 'hang', 'malformed'].map(plain),
-  ...['subnetExhausted', 'subnetFragmented', 'deviceMissing', 'attachStuck'].map(plain),
+  ...['subnetExhausted', 'subnetFragmented', 'deviceMissing', 'deviceRenamed', 'attachStuck'].map(
+    plain,
+  ),
   z.strictObject({
     kind: z.literal('fail'),
     code: z.string().min(1),
@@ -59,7 +61,11 @@ const instance = z.strictObject({
     .strictObject({ name: z.string().min(1), mode: z.enum(['flexible', 'uniform']) })
     .optional(),
   accelerated: z.boolean().optional(),
+  renames: z.boolean().optional(),
+  addressCount6: z.int().min(0).optional(),
 })
+
+const maintenance = z.strictObject({ instance: z.string(), ms: z.number().min(0) })
 
 /** A fault, or a TypeError that says what is wrong with it. */
 export const readFault = (value: unknown): Fault => read(fault, 'fault', value) as Fault
@@ -67,6 +73,10 @@ export const readFault = (value: unknown): Fault => read(fault, 'fault', value) 
 /** An instance to launch, or a TypeError that says what is wrong with it. */
 export const readInstance = (value: unknown): DescribedInstance =>
   read(instance, 'instance', value) as DescribedInstance
+
+/** Whose host is maintained, and for how long; or a TypeError that says what is wrong. */
+export const readMaintenance = (value: unknown): { instance: string; ms: number } =>
+  read(maintenance, 'maintenance', value) as { instance: string; ms: number }
 
 const read = (schema: z.ZodType, what: string, value: unknown): unknown => {
   const parsed = schema.safeParse(value)

@@ -2,7 +2,7 @@
 // brings the fabric to the model's state of that moment, so nothing can be done in a wrong order.
 import type { Cidr } from '#core/ip.ts'
 import { latest } from './model/history.ts'
-import type { Nic } from './model/types.ts'
+import type { Attachment, Nic } from './model/types.ts'
 import { type Change, type World, blocksOf, delay, later } from './model/world.ts'
 import type { Fabric, FabricNic, FabricSecurityGroup } from './ports.ts'
 
@@ -85,11 +85,18 @@ const fabricNic = (world: World, nic: Nic): FabricNic | undefined => {
     subnet6: subnet.cidr6,
     gateway6: subnet.cidr6 && gateway(subnet.cidr6),
     mtu,
+    deviceName: attachment.deviceName,
+    fastPath: fastPathOf(world, attachment),
     primaryAddress: nic.primaryAddress,
     blocks: blocksOf(nic),
     sourceDestCheck: nic.sourceDestCheck,
     securityGroups: nic.groupIds.map(id => groupOf(world, id)),
   }
+}
+
+const fastPathOf = (world: World, attachment: Attachment): FabricNic['fastPath'] => {
+  if (world.instances.get(attachment.instanceId)?.accelerated !== true) return 'none'
+  return attachment.isSlow ? 'gone' : 'plugged'
 }
 
 const groupOf = (world: World, id: string): FabricSecurityGroup => {

@@ -47,8 +47,11 @@ export const metadataHosts: readonly Ip[] = [
 /** The routers' MAC on every port; clouds too show one router with one MAC. */
 export const routerMac = '02:ec:02:00:00:01'
 
-/** Link-local IPv6 addresses of the router on every port: the usual one, and AWS's. */
-export const routerAddresses6: readonly Ip[] = [ip('fe80::1'), ip('fe80:ec2::1')]
+/**
+ * The router's link-local address on every port, made of its MAC as RFC 4291 does. Guests are told
+ * of another one, which differs between clouds; this one lets it answer link-local neighbours.
+ */
+export const routerLink: Ip = ip('fe80::ec:2ff:fe00:1')
 
 /**
  * Next hop of every route to a guest. It stands for "the device at the other end of this port":

@@ -3,7 +3,8 @@
 import type { Cidr } from '#core/ip.ts'
 import type { FabricNic } from '../ports.ts'
 import { ipBatch, nftApply } from './command.ts'
-import { dhcpLines, portDevice, portLines, routeLine, subnetLines, unrouteLine } from './port.ts'
+import { forgetDevice, makeDevice, renameDevice, switchPath } from './devices.ts'
+import { portDevice, portLines, routeLine, subnetLines, unrouteLine } from './port.ts'
 import type { Port } from './port.ts'
 import { newTable } from './table.ts'
 
@@ -40,7 +41,7 @@ export const newPlugs = (
     try {
       const routes = owners.routeLines(port, [])
       await ipBatch(netns, [...subnetLines(nic), ...portLines(port), ...routes])
-      if (nic.primary) await ipBatch(guest, dhcpLines(nic))
+      await makeDevice(port)
     } catch (cause) {
       await remove(port)
       throw new Error(`cannot plug ${nic.id} into ${guest}; nothing was kept`, { cause })
@@ -54,8 +55,12 @@ export const newPlugs = (
     if (before === undefined) throw new Error(`cannot update ${nic.id}: it is not plugged`)
     const after: Port = { ...before, nic }
     await applyTable(before, after)
+    const isSwitched = before.nic.fastPath !== nic.fastPath
     try {
-      await ipBatch(netns, owners.routeLines(after, before.nic.blocks))
+      if (isSwitched) await switchPorts(before, after)
+      // Routes through a port go with its device, those of blocks that it loses now included.
+      await ipBatch(netns, owners.routeLines(after, isSwitched ? [] : before.nic.blocks))
+      if (before.nic.deviceName !== nic.deviceName) await renameDevice(after)
     } catch (cause) {
       // Which lines had an effect is unknown, so every route of the old state is set again.
       await ipBatch(
@@ -69,9 +74,21 @@ export const newPlugs = (
     ports.set(nic.id, after)
   }
 
+  // The slow path takes over what the fast one carried, and gives it back.
+  const switchPorts = async (before: Port, after: Port): Promise<void> => {
+    await deleteLink(netns, portDevice(before))
+    const kept = after.nic.blocks.filter(block => owners.isOwner(before, block))
+    await ipBatch(netns, [...portLines(after), ...kept.map(block => routeLine(after, block))])
+    await switchPath(after)
+  }
+
   // Each waits 20 to 40 ms for the kernel to forget; together they wait once.
   const remove = async (port: Port): Promise<void> => {
-    await Promise.all([deleteLink(netns, portDevice(port)), applyTable(port, undefined)])
+    await Promise.all([
+      deleteLink(netns, portDevice(port)),
+      applyTable(port, undefined),
+      forgetDevice(port),
+    ])
   }
 
   const unplug = async (nicId: string): Promise<void> => {
@@ -100,6 +117,7 @@ const newOwners = () => {
 
   return {
     disown,
+    isOwner: (port: Port, block: Cidr): boolean => owners.get(block) === port.number,
     own: (port: Port): void => {
       disown(port)
       for (const block of port.nic.blocks) owners.set(block, port.number)

@@ -5,7 +5,8 @@ import type { Cidr, Ip } from '#core/ip.ts'
 import type { FabricNic } from '../ports.ts'
 import { groupChain, memberSet } from './groups.ts'
 import type { GroupNumber } from './groups.ts'
-import { guestHop, guestHop6, routerAddresses6, routerMac } from './layout.ts'
+import { guestEnd } from './guest.ts'
+import { guestHop, guestHop6, routerLink, routerMac } from './layout.ts'
 
 /** A NIC and the number its device in the fabric is named after; numbers are never reused. */
 export interface Port {
@@ -21,9 +22,6 @@ export const lastMetric = 4_000_000_000
 /** Name of the fabric's end. */
 export const portDevice = (port: Port): string => `p${port.number}`
 
-/** Name of the guest's end: what a kernel without predictable names would call it. */
-export const guestDevice = (nic: FabricNic): string => `eth${nic.deviceIndex}`
-
 /** Names of the chain that a port's packets meet, by direction. */
 export const portChain = (port: Port, direction: 'in' | 'out'): string =>
   `p${port.number}_${direction}`
@@ -31,15 +29,17 @@ export const portChain = (port: Port, direction: 'in' | 'out'): string =>
 /** Lines that create the pair in place (moving a veth later costs 18 ms) and ready the port. */
 export const portLines = (port: Port): readonly string[] => {
   const device = portDevice(port)
-  const { mac, mtu } = port.nic
-  const guest = `name ${guestDevice(port.nic)} address ${mac} mtu ${mtu} netns ${port.netns}`
+  const { mac, mtu, gateway6 } = port.nic
+  const end = guestEnd(port.nic)
+  const guest = `name ${end.name} address ${end.mac} mtu ${mtu} netns ${port.netns}`
   return [
     `link add ${device} address ${routerMac} mtu ${mtu} type veth peer ${guest}`,
     `link set ${device} addrgenmode none`,
     // Proxied ARP answers are held back up to 0.8 s unless told otherwise (kernel net/ipv4/arp.c).
     `ntable change name arp_cache dev ${device} proxy_delay 0`,
     `link set ${device} up`,
-    ...routerAddresses6.map(address => `address add ${address}/64 dev ${device} nodad`),
+    `address add ${routerLink}/64 dev ${device} nodad`,
+    ...(gateway6 === undefined ? [] : [`address add ${gateway6}/128 dev ${device} nodad`]),
     `neighbour add ${guestHop} lladdr ${mac} dev ${device} nud permanent`,
     `neighbour add ${guestHop6} lladdr ${mac} dev ${device} nud permanent`,
   ]
@@ -63,21 +63,6 @@ export const routeLine = (port: Port, block: Cidr): string =>
 /** Line that takes the route back. */
 export const unrouteLine = (port: Port, block: Cidr): string =>
   `route del ${block} dev ${portDevice(port)}`
-
-/** What the guest's boot would do to its first NIC: DHCP for IPv4, DHCPv6 and an RA for IPv6. */
-export const dhcpLines = (nic: FabricNic): readonly string[] => {
-  const device = guestDevice(nic)
-  const address6 = nic.blocks.find(block => familyOf(block) === 6 && lengthOf(block) === 128)
-  return [
-    `address add ${nic.primaryAddress}/${lengthOf(nic.subnet)} broadcast + dev ${device}`,
-    ...(address6 === undefined ? [] : [`address add ${address6} dev ${device} nodad`]),
-    `link set ${device} up`,
-    `route add default via ${nic.gateway} dev ${device} src ${nic.primaryAddress}`,
-    ...(address6 === undefined
-      ? []
-      : [`route add default via ${routerAddresses6[0] ?? ''} dev ${device}`]),
-  ]
-}
 
 /**
  * Every element that the port needs in sets and maps, as `set key` or `set key : value`. Comparing

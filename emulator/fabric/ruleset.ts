@@ -47,6 +47,7 @@ table ${tableName} {
   map entering { type ifname : verdict; }
 
   chain routed {
+    fib daddr type unreachable counter name unowned drop
     fib daddr type != unicast accept
     fib daddr oif missing counter name unowned drop
   }
@@ -56,6 +57,7 @@ table ${tableName} {
     iifname @unchecked goto routed
     ip saddr 0.0.0.0 udp dport 67 drop
     ip6 saddr { ::, fe80::/10 } ip6 daddr { fe80::/10, ff02::/16 } accept
+    ip6 saddr fe80::/10 fib daddr type local icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
     iifname . ip saddr @source4 goto routed
     iifname . ip6 saddr @source6 goto routed
     iifname . ip saddr @block4 goto routed

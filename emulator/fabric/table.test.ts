@@ -25,6 +25,8 @@ const portOf = (number: number, change: Partial<FabricNic> = {}): Port => ({
     gateway: ip('10.0.1.1'),
     subnet6: undefined,
     gateway6: undefined,
+    deviceName: undefined,
+    fastPath: 'none',
     mtu: 9001,
     primaryAddress: ip('10.0.1.5'),
     blocks: [cidr('10.0.1.5/32')],

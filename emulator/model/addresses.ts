@@ -74,7 +74,7 @@ export const lend = (
       if (request.moved?.includes(address) !== true) claimAddress(space, subnetId, address)
     }
     for (const prefix of request.prefixes) claimPrefix(space, subnetId, prefix)
-    const { condition, pick } = chooser(world, subnetId)
+    const { condition, pick } = chooser(world, { subnetId, family: request.family })
     // Prefixes first: single addresses drawn before them could break the last aligned block.
     const prefixes = choosePrefixes(space, { ...request, subnetId, pick, condition })
     const addresses = chooseAddresses(space, { ...request, subnetId, pick, condition })
@@ -164,13 +164,18 @@ interface Choice extends LendRequest {
   readonly pick: (count: bigint) => bigint
 }
 
-const chooser = (world: World, subnetId: string): Pick<Choice, 'condition' | 'pick'> => {
+const chooser = (
+  world: World,
+  { subnetId, family }: { readonly subnetId: string; readonly family: 4 | 6 },
+): Pick<Choice, 'condition' | 'pick'> => {
   const struck = world.faults.strike(['subnetExhausted', 'subnetFragmented'], { subnet: subnetId })
   const isExhausted = struck.some(effect => effect.kind === 'subnetExhausted')
   const trouble = isExhausted ? 'exhausted' : undefined
   const condition = trouble ?? (struck.length > 0 ? 'fragmented' : undefined)
-  // EC2 draws addresses from all over the subnet; that is why subnets fragment.
-  const pick = (count: bigint): bigint => world.chance.below(`address/${subnetId}`, count)
+  // EC2 draws addresses from all over the subnet; that is why subnets fragment. Each family draws
+  // from its own stream, so that one does not change the other's addresses.
+  const stream = family === 4 ? `address/${subnetId}` : `address6/${subnetId}`
+  const pick = (count: bigint): bigint => world.chance.below(stream, count)
   return { condition, pick }
 }
 

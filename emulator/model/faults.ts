@@ -24,6 +24,8 @@ export type Effect =
   | { readonly kind: 'subnetFragmented' }
   /** The attachment succeeds and the device never appears. */
   | { readonly kind: 'deviceMissing' }
+  /** The device gets another name some time after it appears. */
+  | { readonly kind: 'deviceRenamed' }
   /** The attachment stays `attaching` for ever. */
   | { readonly kind: 'attachStuck' }
   /** Added to the metadata service's lag. */

@@ -2,7 +2,8 @@
 import type { Ip } from '#core/ip.ts'
 import { type CreateNicRequest, createNic, forget } from './nics.ts'
 import { found, refuse } from './refusal.ts'
-import type { Instance, Nic, ScaleSetMembership, Tags } from './types.ts'
+import { nameDevice } from './devices.ts'
+import type { Attachment, Instance, Nic, ScaleSetMembership, Tags } from './types.ts'
 import { type World, delay, instanceOf, later, newId, nicsOfInstance } from './world.ts'
 import { putInstance, putNic, settleNic } from './world.ts'
 
@@ -22,6 +23,10 @@ export interface RunRequest {
   readonly scaleSet?: ScaleSetMembership | undefined
   /** Left out: false. */
   readonly accelerated?: boolean
+  /** Left out: false. */
+  readonly renames?: boolean
+  /** IPv6 addresses of the primary NIC; left out: 0. */
+  readonly addressCount6?: number
   /** True: running at once with its NICs plugged, as if launched long ago. */
   readonly isBooted: boolean
 }
@@ -48,6 +53,7 @@ export const runInstance = (world: World, request: RunRequest): Instance => {
     tags: request.tags,
     scaleSet: request.scaleSet,
     accelerated: request.accelerated ?? false,
+    renames: request.renames ?? false,
   }
   if (!request.isBooted) world.knownAt.set(instance.id, world.clock.now() + delay(world, 'newIdMs'))
   putInstance(world, instance)
@@ -117,7 +123,8 @@ const createBootNics = (world: World, request: RunRequest): readonly Nic[] => {
   const count = 1 + secondaryNics.length
   if (!(count <= nicsMax)) throw refuse({ kind: 'nicsExceeded', type, count })
   const common = { description: '', lend4: none, lend6: none }
-  const made = [createNic(world, { ...request, ...common, tags: {} })]
+  const lend6 = { ...none, addressCount: request.addressCount6 ?? 0 }
+  const made = [createNic(world, { ...request, ...common, lend6, tags: {} })]
   try {
     for (const nic of secondaryNics) {
       made.push(createNic(world, { ...nic, ...common, primaryAddress: undefined }))
@@ -134,27 +141,31 @@ const plugAtBoot = (
   world: World,
   nic: Nic,
   { instance, deviceIndex }: { readonly instance: Instance; readonly deviceIndex: number },
-): void =>
-  settleNic(world, {
-    ...nic,
-    attachment: {
-      id: newId(world, 'attachment'),
-      instanceId: instance.id,
-      deviceIndex,
-      cardIndex: 0,
-      state: 'attached',
-      deleteOnTermination: true,
-      attachedAt: world.clock.now(),
-      isPlugged: true,
-    },
-  })
+): void => {
+  const attachment: Attachment = {
+    id: newId(world, 'attachment'),
+    instanceId: instance.id,
+    deviceIndex,
+    cardIndex: 0,
+    state: 'attached',
+    deleteOnTermination: true,
+    attachedAt: world.clock.now(),
+    isPlugged: true,
+    deviceName: undefined,
+    isSlow: false,
+  }
+  settleNic(world, { ...nic, attachment })
+  nameDevice(world, instance, attachment)
+}
 
+// A device that appears anew has the kernel's name first.
 const setPlugged = (world: World, id: string, isPlugged: boolean): void => {
   for (const nic of nicsOfInstance(world, id)) {
-    const { attachment } = nic
-    if (attachment?.state === 'attached') {
-      putNic(world, nic.id, { ...nic, attachment: { ...attachment, isPlugged } })
-    }
+    if (nic.attachment?.state !== 'attached') continue
+    const fresh = { isPlugged, deviceName: undefined, isSlow: false }
+    const attachment: Attachment = { ...nic.attachment, ...fresh }
+    putNic(world, nic.id, { ...nic, attachment })
+    if (isPlugged) nameDevice(world, instanceOf(world, id), attachment)
   }
 }
 

@@ -33,6 +33,8 @@ export interface LatencyProfile {
   readonly attachingMs: Span
   /** After `attached`, until the device is in the guest. */
   readonly deviceMs: Span
+  /** After that, until udev gives it another name, where it does. */
+  readonly renameMs: Span
   readonly detachingMs: Span
   /** After a change, until packets obey it. */
   readonly dataPlaneMs: Span
@@ -84,6 +86,7 @@ const documented: LatencyProfile = {
   pendingMs: span(100, 600),
   attachingMs: span(1000, 8000),
   deviceMs: span(0, 500),
+  renameMs: span(50, 1500),
   detachingMs: span(1000, 6000),
   dataPlaneMs: span(100, 1500),
   newIdMs: span(0, 2000),

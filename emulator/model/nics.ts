@@ -9,6 +9,7 @@ import {
   giveBack,
   lend,
 } from './addresses.ts'
+import { nameDevice } from './devices.ts'
 import { found, refuse } from './refusal.ts'
 import type { Attachment, Instance, Nic, Tags, TypeLimits } from './types.ts'
 import { slots6Of, slotsOf } from './types.ts'
@@ -76,6 +77,8 @@ export const attachNic = (
     deleteOnTermination: request.deleteOnTermination,
     attachedAt: world.clock.now(),
     isPlugged: false,
+    deviceName: undefined,
+    isSlow: false,
   }
   putNic(world, nic.id, { ...nic, attachment })
   completeAttach(world, nic.id, attachment)
@@ -301,8 +304,10 @@ const completeAttach = (world: World, nicId: string, attachment: Attachment): vo
   const deviceMs = delay(world, 'deviceMs')
   // A machine that is stopped meanwhile finds the device when it boots.
   const plug = (): void => {
-    if (world.instances.get(attachment.instanceId)?.state === 'stopped') return
+    const instance = world.instances.get(attachment.instanceId)
+    if (instance === undefined || instance.state === 'stopped') return
     changeAttached(world, nicId, attachment.id, now => ({ ...now, isPlugged: true }))
+    nameDevice(world, instance, attachment)
   }
   later(world, delay(world, 'attachingMs'), () => {
     changeAttached(world, nicId, attachment.id, now => ({ ...now, state: 'attached' }))

@@ -56,6 +56,8 @@ export interface Instance {
   readonly scaleSet: ScaleSetMembership | undefined
   /** True: its NICs appear as two devices with one MAC, the fast one enslaved to the other. */
   readonly accelerated: boolean
+  /** True: its devices get another name some time after they appear, as from udev. */
+  readonly renames: boolean
 }
 
 /** Members of a `uniform` set are addressed through the set; those of a `flexible` one directly. */
@@ -74,6 +76,10 @@ export interface Attachment {
   readonly attachedAt: number
   /** True while the device is in the guest; lags `state` in both directions. */
   readonly isPlugged: boolean
+  /** What the guest calls the device by now; undefined: what its kernel called it. */
+  readonly deviceName: string | undefined
+  /** True while an accelerated machine's fast device is gone. */
+  readonly isSlow: boolean
 }
 
 export interface Nic {

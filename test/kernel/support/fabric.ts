@@ -47,6 +47,8 @@ export const nicOf = (
   subnet6: cidr(`2001:db8:${place.subnet}::/64`),
   gateway6: ip('fe80::1'),
   mtu: 9001,
+  deviceName: undefined,
+  fastPath: 'none',
   primaryAddress: ip(`10.0.${place.subnet}.${place.host}`),
   blocks: blocks(`10.0.${place.subnet}.${place.host}`, `2001:db8:${place.subnet}::${place.host}`),
   sourceDestCheck: true,
