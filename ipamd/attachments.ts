@@ -131,18 +131,20 @@ const podInterface = 1
 /** Both ends of the link, the pod's addresses, and its default routes. */
 export const toAttachment = (sandbox: Sandbox, wiring: PodWiring): Attachment => {
   const { mtu } = wiring
+  // Runtimes take the first one for the pod's address: IPv4 where there is one.
+  const ips = wiring.ips.toSorted((a, b) => familyOf(a) - familyOf(b))
   return {
     interfaces: [
       { name: wiring.hostName, mac: wiring.hostMac, mtu },
       { name: wiring.ifName, mac: wiring.podMac, mtu, sandbox: sandbox.netns },
     ],
-    ips: wiring.ips.map(ip => ({
+    ips: ips.map(ip => ({
       address: ip,
       prefixLength: bitsOf(familyOf(ip)),
       gateway: podGateways[familyOf(ip)],
       interface: podInterface,
     })),
-    routes: wiring.ips.map(ip => ({
+    routes: ips.map(ip => ({
       destination: everywhere(familyOf(ip)),
       gateway: podGateways[familyOf(ip)],
     })),

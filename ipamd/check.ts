@@ -5,6 +5,7 @@ import type { CheckOutcome, CheckRequest } from '#cni/plugin/ports.ts'
 import { codes, failed } from '#cni/spec/failure.ts'
 import { podWiring } from '#core/desired.ts'
 import { everywhere, familyOf } from '#core/ip.ts'
+import { lossOf } from '#core/losses.ts'
 import { sandboxKey } from '#core/names.ts'
 import type { Sandbox, State } from '#core/state.ts'
 import { elementText, podObjects, type PodWiring, podTable } from '#core/wiring.ts'
@@ -27,7 +28,9 @@ export const checkPod = (state: State, request: CheckRequest): CheckOutcome => {
   const mistake =
     sandbox === undefined || sandbox.network !== request.network
       ? `no address is assigned to ${key}; it was never added or already deleted`
-      : (compareResult(sandbox, request) ?? compareKernel(podWiring(sandbox), request.netns))
+      : (compareResult(sandbox, request) ??
+        compareKernel(podWiring(sandbox), request.netns) ??
+        lossOf(state, sandbox))
   if (mistake === undefined) return { kind: 'intact' }
   return failed(codes.checkFailed, `attachment ${key} is not intact: ${mistake}`)
 }

@@ -76,6 +76,15 @@ budget: { lend: { burst: 3, perSecond: 0.25 } }
   expect(config.rates.create).toEqual(defaultConfig.rates.create)
 })
 
+test.each([
+  ['[ipv4]', [4]],
+  ['[ipv6]', [6]],
+  ['[ipv4, ipv6]', [4, 6]],
+  ['[ipv6, ipv4]', [4, 6]],
+])('families %s: IPv4 comes first', (text, families) =>
+  expect(coreConfig(load(`ipFamilies: ${text}`)).families).toEqual(families),
+)
+
 test('unset and 0 differ', () => {
   const pool = (text: string) => coreConfig(load(text)).pools.get(defaultPool)
   expect(pool('pool: {}')?.maximum).toBeUndefined()
@@ -93,8 +102,9 @@ test.each([
   ['pool: { warmTarget: }', /^pool\.warmTarget is null, but /],
   ['pool: { blockSize: 24 }', /^pool\.blockSize is 24, but /],
   ['pool: 5', /^pool is 5, but /],
-  ['ipFamilies: [ipv4, ipv6]', 'ipFamilies is ["ipv4","ipv6"], but must name one family'],
-  ['ipFamilies: []', 'ipFamilies is [], but must name one family'],
+  ['ipFamilies: [ipv6, ipv6]', 'ipFamilies is ["ipv6","ipv6"], but must name each family once'],
+  ['ipFamilies: []', 'ipFamilies is [], but must name ipv4, ipv6 or both'],
+  ['ipFamilies: [ipv5]', /^ipFamilies\.0 is "ipv5", but /],
   ['cloud: azur', /^cloud is "azur", but /],
   ['nat: { exclude: [10.0.0.300/8] }', /^nat\.exclude\.0 is "10\.0\.0\.300\/8", but "10/],
   ['socket: cni.sock', 'socket is "cni.sock", but must be an absolute path'],

@@ -6,7 +6,7 @@ import { hostname } from 'node:os'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { defaultConfig } from '#core/initial.ts'
-import { type Cidr, parseCidr } from '#core/ip.ts'
+import { bothFamilies, type Cidr, parseCidr } from '#core/ip.ts'
 import { defaultPool } from '#core/names.ts'
 import type { CoreConfig } from '#core/state.ts'
 import { logLevels } from '#runtime/log.ts'
@@ -120,9 +120,13 @@ export const schema = z.strictObject({
     .prefault({}),
   ipFamilies: z
     .array(z.enum(['ipv4', 'ipv6']))
-    .length(1, 'must name one family')
+    .min(1, 'must name ipv4, ipv6 or both')
+    .refine(names => new Set(names).size === names.length, 'must name each family once')
     .default(['ipv4'])
-    .describe('Families every pod gets.'),
+    .describe(
+      'Families of which every pod gets one address: ipv4, ipv6 or both, in whatever order; IPv4 ' +
+        'comes first in results. The targets of the pool hold for each family.',
+    ),
   pool: poolSchema.prefault({}),
   nat: z
     .strictObject({
@@ -228,7 +232,7 @@ export const coreConfig = (config: Config): CoreConfig => {
   ) as unknown as CoreConfig['rates']
   const { warmTarget, minimum, maximum } = pool
   return {
-    families: config.ipFamilies.map(family => (family === 'ipv4' ? 4 : 6)),
+    families: bothFamilies.filter(family => config.ipFamilies.includes(`ipv${family}`)),
     pools: new Map([[defaultPool, { warmTarget, minimum, maximum }]]),
     blockLength: pool.blockSize,
     coolingMs: ms(pool.coolingSeconds),

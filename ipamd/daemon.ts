@@ -36,12 +36,21 @@ export type DaemonOptions = {
   /** Read again when it changes; undefined when there is no file. */
   readonly reload: (() => Config) | undefined
   readonly configFile: string | undefined
-  readonly cloud: Cloud
+  /** Makes the cloud that the daemon closes at its end. */
+  readonly cloud: (tools: CloudTools) => ClosableCloud
   readonly log: Log
   readonly seed: string | undefined
   /** Called when the daemon cannot go on; the process should end. */
   readonly onFatal: (error: unknown) => void
 }
+
+export type CloudTools = {
+  readonly clock: Clock
+  /** Counts calls on the wire, by name and result. */
+  readonly onCall: (name: string, result: string) => void
+}
+
+export type ClosableCloud = Cloud & { close(): void }
 
 export type Daemon = {
   /** Port of the state server on 127.0.0.1. */
@@ -85,8 +94,9 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   const host = createHost({
     onLinkGone: ifindex => post({ kind: 'linkDeleted', ifindex, at: clock.now() }),
   })
+  const cloud = options.cloud({ clock, onCall: telemetry.onWireCall })
   const perform = createPerformer({
-    cloud: options.cloud,
+    cloud,
     host,
     clock,
     random,
@@ -116,6 +126,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
       await close.stop()
       loop.stop()
       stopping.abort()
+      cloud.close()
       ledger.store.close()
     },
   }

@@ -2,8 +2,7 @@
 // with what is desired and repaired. Foreign objects, and what carries no mark of ours, stay.
 
 import { type Family, familyOf, type Ip } from '#core/ip.ts'
-import { parseMac } from '#core/names.ts'
-import type { Device, Host, HostOutcome, HostReport } from '#core/ports.ts'
+import type { Host, HostOutcome, HostReport } from '#core/ports.ts'
 import { podLinkGroup, rulesetText } from '#core/ruleset.ts'
 import {
   desiredObjects,
@@ -30,7 +29,8 @@ import { changeLink, type Link } from '#linux/netlink/link.ts'
 import { removeRoute, replaceRoute, type Route } from '#linux/netlink/route.ts'
 import { addRule, removeRule } from '#linux/netlink/rule.ts'
 import { changeElements, removeElementsIfPresent } from '#linux/nftables/transaction.ts'
-import { writeSysctl } from '#linux/sysctl.ts'
+import { readSysctl, writeSysctl } from '#linux/sysctl.ts'
+import { devicesOf } from './devices.ts'
 import { observeObjects } from './observe.ts'
 import { createRuleset } from './ruleset.ts'
 import {
@@ -77,15 +77,15 @@ export const createHost = ({ onLinkGone }: HostOptions): Host => {
     const primary = look.nics.find(nic => nic.isPrimary)
     // Without the primary NIC nothing can be made right, and nothing that still works may go.
     if (primary === undefined) return { ...look.report, wiredSlots: [], repaired: [], failures: [] }
-    sources = primary.primaryAddresses
     const observed = observeObjects(look)
+    sources = sourcesOf(primary, observed.addresses)
     const text = rulesetText({ nics: look.nics, nat: desired.nat })
     const failures = [
-      ...prepareNode(),
+      ...prepareNode(look.nics),
       ...prepareLinks(look),
       ...ruleset.ensure(text, observed.hasTable),
     ]
-    const wanted = desiredObjects(look.nics, look.pods)
+    const wanted = desiredObjects(look, sources)
     const diff = diffObjects(observed, wanted, device => look.strays.has(device))
     failures.push(...send(observed.oddRoutes.map(removeRoute)))
     failures.push(...applyDiff(diff))
@@ -161,9 +161,10 @@ const lookAround = (desired: HostWiring): Look => {
   const isOfPod = isPodLink(desired)
   const podLinks = links.filter(isOfPod)
   const nicLinks = links.filter(link => !isOfPod(link) && !link.isLoopback)
+  const devices = devicesOf(nicLinks)
   const present = new Set(podLinks.map(link => link.index))
   const nics = desired.nics.flatMap(nic => {
-    const device = deviceOf(nicLinks, nic.mac)
+    const device = devices.find(each => each.mac === nic.mac)
     return device === undefined ? [] : [{ ...nic, device }]
   })
   const wanted = new Set(desired.pods.map(pod => pod.hostIfindex))
@@ -178,7 +179,7 @@ const lookAround = (desired: HostWiring): Look => {
     strays,
     leaving,
     report: {
-      devices: nicLinks.flatMap(toDevice),
+      devices,
       podLinks: present,
       strays: strays.size === 0 ? [] : strayAddresses(strays),
       goneNamespaces: new Set(missing.filter(isNamespaceGone).map(pod => pod.sandbox)),
@@ -190,20 +191,6 @@ const lookAround = (desired: HostWiring): Look => {
 const isPodLink = ({ pods }: HostWiring): ((link: Link) => boolean) => {
   const names = new Map(pods.map(pod => [pod.hostIfindex, pod.hostName]))
   return link => link.group === podLinkGroup || names.get(link.index) === link.name
-}
-
-// Two devices may share a MAC (a bond, or Azure's synthetic NIC over its virtual function): the one
-// that is nobody's port carries the traffic.
-const deviceOf = (links: readonly Link[], mac: string): Device | undefined => {
-  const same = links.filter(link => link.mac === mac)
-  const link = same.find(each => each.masterIndex === undefined) ?? same[0]
-  return link === undefined ? undefined : toDevice(link)[0]
-}
-
-const toDevice = (link: Link): readonly Device[] => {
-  const mac = link.mac === undefined ? undefined : parseMac(link.mac)
-  if (mac === undefined) return []
-  return [{ ifindex: link.index, name: link.name, mac, mtu: link.mtu }]
 }
 
 const isNamespaceGone = (pod: PodWiring): boolean => {
@@ -223,9 +210,33 @@ const strayAddresses = (strays: ReadonlySet<number>): HostReport['strays'] => {
   }))
 }
 
-const prepareNode = (): readonly string[] => {
-  const written = writeSysctl('ipv4/ip_forward', 1)
-  return written.ok ? [] : [written.message]
+// An IPv4 address of the primary NIC is there since the node has a network; an IPv6 one comes later,
+// or never where the image asks nobody for it, and the kernel refuses a source that it does not have.
+const sourcesOf = (
+  { primaryAddresses }: PresentNic,
+  held: readonly { readonly ip: Ip }[],
+): readonly Ip[] =>
+  primaryAddresses.filter(
+    source => familyOf(source) === 4 || held.some(address => address.ip === source),
+  )
+
+const prepareNode = (nics: readonly PresentNic[]): readonly string[] =>
+  settingsOf(nics)
+    .map(([name, value]) => writeSysctl(name, value))
+    .flatMap(written => (written.ok ? [] : [written.message]))
+
+const settingsOf = (nics: readonly PresentNic[]): readonly (readonly [string, number])[] => {
+  const forwarding4 = ['ipv4/ip_forward', 1] as const
+  if (!nics.some(nic => nic.gateways.some(gateway => familyOf(gateway) === 6))) return [forwarding4]
+  // A node that forwards listens to routers no more, and forgets the default route it has of them,
+  // unless it is told to (accept_ra = 2, Documentation/networking/ip-sysctl). Told first, and only
+  // where it listened: who takes its routes from elsewhere has set 0.
+  const listening = nics
+    .filter(nic => nic.isPrimary)
+    .map(({ device }) => `ipv6/conf/${device.name}/accept_ra`)
+    .filter(name => readSysctl(name) === '1')
+    .map(name => [name, 2] as const)
+  return [forwarding4, ...listening, ['ipv6/conf/all/forwarding', 1]]
 }
 
 const prepareLinks = ({ nics, nicLinks, pods, podLinks, strays }: Look): readonly string[] => {

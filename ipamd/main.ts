@@ -1,12 +1,12 @@
 // The node daemon as a program: configuration, the active cloud's provider, signals and exit codes.
 
 import { createLog } from '#runtime/log.ts'
-import type { Cloud } from '#core/ports.ts'
 import { securityGroupId, subnetId } from '#core/names.ts'
-import type { CloudOptions } from '#providers/common/options.ts'
+import type { CloudOptions, SubnetSelection } from '#providers/common/options.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { type Daemon, startDaemon } from './daemon.ts'
-import { lazyCloud } from './lazy.ts'
+import { remoteCloud } from './remote/cloud.ts'
+import { processStarter } from './remote/process.ts'
 
 export type DaemonArguments = {
   readonly config: string | undefined
@@ -27,7 +27,16 @@ export const runDaemon = async ({ config: file, seed }: DaemonArguments): Promis
       config,
       configFile: file,
       reload: file === undefined ? undefined : () => loadConfig(file, process.env),
-      cloud: lazyCloud(() => providers[config.cloud](config)),
+      cloud: ({ clock, onCall }) =>
+        remoteCloud({
+          clock,
+          log,
+          start: processStarter({ clock, log, environment: process.env }),
+          provider: config.cloud,
+          options: cloudOptions(config),
+          idleMs: idleMs(config),
+          onCall,
+        }),
       log,
       seed,
       onFatal: fail,
@@ -56,21 +65,23 @@ const stopOnSignal = (daemon: Daemon, resolve: (code: number) => void): void => 
   }
 }
 
-// Only the active provider's SDK is ever loaded; bundles keep each in a file of its own.
-const providers: { readonly [Name in Config['cloud']]: (config: Config) => Promise<Cloud> } = {
-  aws: async ({ node, aws }) => {
-    const { createAwsCloud } = await import('#providers/aws/cloud.ts')
-    return createAwsCloud({
-      node,
-      cluster: aws.cluster,
-      tags: {},
-      subnets: subnetSelection(aws),
-      securityGroups: aws.securityGroups.map(securityGroupId),
-    })
-  },
-}
+// What a process started for one call costs is spent once for the calls that follow within this
+// time: a grow is several, some seconds apart, and under churn they come every few seconds.
+const cloudIdleMs = 15_000
 
-const subnetSelection = ({ subnets, subnetTags }: Config['aws']): CloudOptions['subnets'] => {
+// A provider remembers what descriptions do not show yet, so it lives for as long as they lag.
+const idleMs = ({ intervals }: Config): number =>
+  Math.max(cloudIdleMs, intervals.consistencySeconds * 1000)
+
+const cloudOptions = ({ node, aws }: Config): Omit<CloudOptions, 'onCall'> => ({
+  node,
+  cluster: aws.cluster,
+  tags: {},
+  subnets: subnetSelection(aws),
+  securityGroups: aws.securityGroups.map(securityGroupId),
+})
+
+const subnetSelection = ({ subnets, subnetTags }: Config['aws']): SubnetSelection => {
   if (subnets.length > 0) return { kind: 'ids', ids: subnets.map(subnetId) }
   return subnetTags === undefined ? { kind: 'default' } : { kind: 'tags', tags: subnetTags }
 }

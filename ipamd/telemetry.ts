@@ -13,6 +13,8 @@ import { nodeView } from './views.ts'
 export type Telemetry = {
   onEvent(event: Event): void
   onCall(call: CallReport): void
+  /** A call on the wire; one call of the port may be several. */
+  onWireCall(name: string, result: string): void
   onAnswered(answered: Answered): void
 }
 
@@ -51,6 +53,7 @@ export const createTelemetry = (parts: Parts): Telemetry => {
       if (failure === undefined) log.info('cloud call', fields)
       else log.warn('cloud call failed', { ...fields, failure })
     },
+    onWireCall: (name, result) => instruments.cloudRequests({ name, result }),
     onAnswered: ({ call, reply, seconds }) => {
       const command = call.environment['CNI_COMMAND']
       const result = reply.exitCode === 0 ? 'ok' : 'failed'
@@ -68,18 +71,31 @@ const addressStates = ['warm', 'assigned', 'cooling', 'settling', 'releasing', '
 const describeState = ({ metrics, state, now }: Parts): void => {
   const view = () => nodeView(state(), now())
   metrics.gauge(
-    { name: 'pool_addresses', help: 'Addresses by pool and state.', labels: ['pool', 'state'] },
+    {
+      name: 'pool_addresses',
+      help: 'Addresses by pool, family and state.',
+      labels: ['pool', 'family', 'state'],
+    },
     () =>
-      view().pools.flatMap(pool =>
-        addressStates.map(name => ({
-          labels: { pool: pool.name, state: name },
-          value: pool[name],
-        })),
+      view().pools.flatMap(({ name: pool, families }) =>
+        families.flatMap(counts =>
+          addressStates.map(state => ({
+            labels: { pool, family: counts.family, state },
+            value: counts[state],
+          })),
+        ),
       ),
   )
   metrics.gauge(
-    { name: 'pool_wanted_addresses', help: 'Addresses a pool wants to hold.', labels: ['pool'] },
-    () => view().pools.map(pool => ({ labels: { pool: pool.name }, value: pool.wanted })),
+    {
+      name: 'pool_wanted_addresses',
+      help: 'Addresses of each family a pool wants to hold.',
+      labels: ['pool', 'family'],
+    },
+    () =>
+      view().pools.flatMap(({ name: pool, families }) =>
+        families.map(({ family, wanted }) => ({ labels: { pool, family }, value: wanted })),
+      ),
   )
   metrics.gauge(
     { name: 'pool_waiting_pods', help: 'ADDs that wait for an address.', labels: ['pool'] },

@@ -65,6 +65,26 @@ test('a node: identity, NICs, pools and pods as plain JSON', () => {
   })
 })
 
+test('two families: each by itself, and the pool is as good as the scarcest', () => {
+  const node = filledNode({ families: [4, 6], pool: { warmTarget: 2 } })
+  node.add('a')
+  node.pass(2_000)
+  const nic = node.cloud.nics.get(nicId('eni-1'))!
+  const blocks = nic.blocks.filter(block => block !== '2001:db8:0:1::101/128')
+  node.cloud.nics.set(nic.id, { ...nic, blocks })
+  // Seen to be missing once: not given to anybody, and not yet gone.
+  node.pass(50_000)
+  const [pool] = view(node).pools
+  expect(pool).toMatchObject({ name: 'default', assigned: 1, wanted: 3, waiting: 0, warmTarget: 2 })
+  expect(pool?.families.map(({ family, warm, assigned }) => [family, warm, assigned])).toEqual([
+    ['ipv4', 2, 1],
+    ['ipv6', pool?.warm, 1],
+  ])
+  expect(pool?.warm).toBeLessThan(2)
+  expect(view(node).nics[0]?.families.map(({ family }) => family)).toEqual(['ipv4', 'ipv6'])
+  expect(view(node).pods[0]?.addresses).toEqual(['10.0.17.0', '2001:db8:0:1::100'])
+})
+
 // Scripts that read /v1/node find these (docs/architecture.md, interfaces).
 test('the promised keys are there before anything is known', () => {
   const shown = view(newNode())

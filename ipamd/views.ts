@@ -1,7 +1,8 @@
 // The daemon's state as people and programs see it over HTTP: plain JSON, types of its own.
 
-import { bitsOf, familyOf, lengthOf } from '#core/ip.ts'
+import { bitsOf, type Family, familyOf, lengthOf } from '#core/ip.ts'
 import type { Millis, PoolName } from '#core/names.ts'
+import { readyPlaces } from '#core/places.ts'
 import { countPool, countNic, countWaiting, inFlight, wantedAddresses } from '#core/pool.ts'
 import { explain } from '#core/reason.ts'
 import type { Nic, Sandbox, State } from '#core/state.ts'
@@ -48,55 +49,68 @@ export const isReady = (state: State, now: Millis): boolean => {
   return (
     isPrimaryReady(state) &&
     pools.some(
-      pool => countsOf(state, pool, now).warm > 0 || verdict(state, pool, now).kind === 'ready',
+      pool => readyPlaces(state, pool, now) > 0 || verdict(state, pool, now).kind === 'ready',
     )
   )
 }
 
-const countsOf = (state: State, pool: PoolName, now: Millis) => {
-  const [family = 4] = state.config.families
-  return countPool(state, pool, { family, now })
+// A pod needs an address of each family: the pool is as good as the scarcest.
+const scarcestOf = (state: State, pool: PoolName, now: Millis): Family => {
+  const warm = (family: Family): number => countPool(state, pool, { family, now }).warm
+  return state.config.families.toSorted((a, b) => warm(a) - warm(b))[0] ?? 4
 }
 
-const poolView = (state: State, pool: PoolName, now: Millis) => {
-  const [family = 4] = state.config.families
-  const counts = countsOf(state, pool, now)
+const poolView = (state: State, pool: PoolName, now: Millis) => ({
+  name: pool,
+  ...amounts(state, pool, { family: scarcestOf(state, pool, now), now }),
+  waiting: countWaiting(state, pool),
+  ...state.config.pools.get(pool),
+  families: state.config.families.map(family => ({
+    family: familyName(family),
+    ...amounts(state, pool, { family, now }),
+  })),
+})
+
+const amounts = (
+  state: State,
+  pool: PoolName,
+  at: { readonly family: Family; readonly now: Millis },
+) => {
+  const counts = countPool(state, pool, at)
   const { warm, assigned, cooling, settling, releasing, lost } = counts
-  return {
-    name: pool,
-    wanted: wantedAddresses(state, pool, counts),
-    warm,
-    assigned,
-    cooling,
-    settling,
-    releasing,
-    lost,
-    waiting: countWaiting(state, pool),
-    inFlight: inFlight(state, pool, family),
-    ...state.config.pools.get(pool),
-  }
+  const wanted = wantedAddresses(state, pool, counts)
+  const coming = inFlight(state, pool, at.family)
+  return { wanted, warm, assigned, cooling, settling, releasing, lost, inFlight: coming }
 }
 
-const nicView = (state: State, nic: Nic, now: Millis) => {
-  const [family = 4] = state.config.families
+/** How families are named to people and programs. */
+export const familyName = (family: Family): 'ipv4' | 'ipv6' => `ipv${family}`
+
+const nicView = (state: State, nic: Nic, now: Millis) => ({
+  id: nic.id,
+  mac: nic.mac,
+  slot: nic.slot,
+  device: nic.device?.name ?? '',
+  ifindex: nic.device?.ifindex ?? 0,
+  subnet: nic.subnet,
+  primary: nic.isPrimary,
+  managed: nic.isManaged,
+  phase: nic.phase.kind,
+  primaryAddresses: nic.primaryAddresses,
+  blocks: [...nic.blocks.keys()],
+  addresses: [...nic.blocks.keys()].flatMap(block =>
+    lengthOf(block) === bitsOf(familyOf(block)) ? [block.split('/', 1)[0]] : [],
+  ),
+  counts: nicCounts(nic, state.config.families[0] ?? 4, now),
+  families: state.config.families.map(family => ({
+    family: familyName(family),
+    ...nicCounts(nic, family, now),
+  })),
+})
+
+const nicCounts = (nic: Nic, family: Family, now: Millis) => {
   const { warm, assigned, cooling, settling } = countNic(nic, family, now)
-  return {
-    id: nic.id,
-    mac: nic.mac,
-    slot: nic.slot,
-    device: nic.device?.name ?? '',
-    ifindex: nic.device?.ifindex ?? 0,
-    subnet: nic.subnet,
-    primary: nic.isPrimary,
-    managed: nic.isManaged,
-    phase: nic.phase.kind,
-    primaryAddresses: nic.primaryAddresses,
-    blocks: [...nic.blocks.keys()],
-    addresses: [...nic.blocks.keys()].flatMap(block =>
-      lengthOf(block) === bitsOf(familyOf(block)) ? [block.split('/', 1)[0]] : [],
-    ),
-    counts: { warm, assigned, cooling, settling },
-  }
+  return { warm, assigned, cooling, settling }
 }
 
 const podView = (sandbox: Sandbox) => ({

@@ -20,6 +20,7 @@ import {
   type Request,
 } from '#linux/kernel.ts'
 import { openNamespace } from '#linux/namespace.ts'
+import { writeSysctl } from '#linux/sysctl.ts'
 import { addAddress, SCOPE } from '#linux/netlink/address.ts'
 import { changeLink, createVeth, removeLink } from '#linux/netlink/link.ts'
 import { replaceNeighbour } from '#linux/netlink/neighbour.ts'
@@ -47,6 +48,7 @@ export const wirePod = (pod: PodWiring, { sources, isLeaving }: Surroundings): H
   const made = makeLink(pod, open.fd, isLeaving)
   if (made.kind === 'failed') return made
   const outcome = firstFailure([
+    () => shutEars(pod),
     () => configurePod(pod, open.fd),
     () => refusal(pod, request(OWN_NAMESPACE, hostRequests(pod, sources))),
     () => refusal(pod, [changeElements(OWN_NAMESPACE, elementChanges(pod, 'add'))]),
@@ -73,12 +75,18 @@ export const unwirePod = (pod: PodWiring): HostOutcome => {
 export const isAbsent = (ack: Ack): boolean =>
   !ack.ok && ['ESRCH', 'ENOENT', 'ENODEV'].includes(ack.code)
 
+// An IPv6 gateway needs no promise that it is on the link: a link-local one is, and for another the
+// kernel asks the same table, where its link route lies. With the promise it would ask the main table,
+// and refuse the gateway of a secondary NIC whose subnet is the primary one's
+// (ip6_route_check_nh_onlink, net/ipv6/route.c).
 export const toRoute = (route: RouteSpec): NewRoute => ({
   destination: route.destination,
   table: route.table,
   device: route.device,
   scope: route.gateway === undefined ? SCOPE.link : SCOPE.global,
-  ...(route.gateway === undefined ? {} : { gateway: route.gateway, onLink: true }),
+  ...(route.gateway === undefined
+    ? {}
+    : { gateway: route.gateway, onLink: familyOf(route.gateway) === 4 }),
   ...(route.source === undefined ? {} : { source: route.source }),
 })
 
@@ -206,6 +214,14 @@ const hostRequests = (pod: PodWiring, sources: readonly Ip[]): readonly Request[
 // all of that to undo when the link goes.
 const withoutLinkLocal = (index: number): Request =>
   changeLink({ index, ipv6AddressGeneration: 'none' })
+
+// A pod is no router, whatever it says. Its packets are dropped by rule (core/ruleset.ts); where the
+// setting cannot be written, that is enough.
+const shutEars = (pod: PodWiring): HostOutcome => {
+  const hasIpv6 = pod.ips.some(ip => familyOf(ip) === 6)
+  if (hasIpv6) writeSysctl(`ipv6/conf/${pod.hostName}/accept_ra`, 0)
+  return ok
+}
 
 const undo = (pod: PodWiring): void => {
   unwirePod(pod)

@@ -75,6 +75,11 @@ export const createInstruments = (metrics: Metrics) => ({
     help: 'Calls to the cloud, by call and result (ok or the kind of failure).',
     labels: ['call', 'result'],
   }),
+  cloudRequests: metrics.counter({
+    name: 'cloud_requests_total',
+    help: "Requests on the wire, by the cloud's name of the call and result (ok or its code).",
+    labels: ['name', 'result'],
+  }),
 })
 
 const scraped = <Common extends object>(

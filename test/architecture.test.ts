@@ -78,6 +78,7 @@ const anything = new Set(['cli', 'tune', 'bench', 'test', 'tools'])
 const arrowExceptions: Readonly<Record<string, readonly string[]>> = {
   // The composition of a process chooses the provider; nobody else knows that there are several.
   'ipamd/main.ts': ['providers'],
+  'ipamd/remote/program.ts': ['providers'],
   'controller/main.ts': ['providers'],
   // Starts the simulation from the command line; never part of what is shipped.
   'tools/sim.ts': ['test'],

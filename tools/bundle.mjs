@@ -1,5 +1,5 @@
-// Bundles the daemon into dist/: one file for it and one per provider, so that
-// only the active cloud's SDK is ever read. Runs only when a source is newer than the bundle.
+// Bundles the daemon into dist/: one file for it, one for its cloud process and one per provider, so
+// that only the active cloud's SDK is ever read. Runs only when a source is newer than the bundle.
 
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { mkdir, rename, writeFile, chmod } from 'node:fs/promises'
@@ -10,7 +10,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const sources = ['cni', 'core', 'ipamd', 'linux', 'providers', 'runtime', 'tools']
 const outputs = {
   'ipamd.cjs': 'ipamd/program.ts',
+  'cloud.cjs': 'ipamd/remote/program.ts',
   'provider-aws.cjs': 'providers/aws/cloud.ts',
+  'provider-alibaba.cjs': 'providers/alibaba/cloud.ts',
 }
 
 /** True when something was built. */
@@ -41,7 +43,7 @@ export const buildBundle = async () => {
   return true
 }
 
-// import('#providers/aws/cloud.ts') becomes require('./provider-aws.cjs') in the other bundles.
+// import('#providers/aws/cloud.ts') becomes require('./provider-aws.cjs') in the cloud process.
 const providersApart = name => ({
   name: 'providers-apart',
   setup: build => {

@@ -12,7 +12,7 @@ const skipped = /(^|\/)(node_modules|dist|\.git)(\/|$)/
 const started = [
   /^cli\/(main|eniway)\./,
   /^cli\/demo\/(keeper|tools\/.*)\.ts$/,
-  /^ipamd\/program\.ts$/,
+  /^ipamd\/(remote\/)?program\.ts$/,
   /^bench\/main\.ts$/,
   /^tools\//,
   /^emulator\/(launch-inside|fabric\/tools\/.*)\.ts$/,
