@@ -37,6 +37,8 @@ export interface CreateNicRequest {
   readonly lend4: LendRequest
   readonly lend6: LendRequest
   readonly tags: Tags
+  /** Left out: true. */
+  readonly sourceDestCheck?: boolean
 }
 
 /** Creates an unattached NIC with all its addresses, or nothing at all. */
@@ -188,7 +190,7 @@ const draftNic = (
   description: request.description,
   groupIds: request.groupIds,
   tags: request.tags,
-  sourceDestCheck: true,
+  sourceDestCheck: request.sourceDestCheck ?? true,
   // Replaced before anyone sees it: the address is drawn only when all checks have passed.
   primaryAddress: '0.0.0.0' as Ip,
   addresses: [],

@@ -1,0 +1,146 @@
+// What the metadata service knows of one instance, as a tree of names: directories are objects, files
+// are text, and what does not exist is undefined (a missing list is 404, not empty).
+import { type Cidr, ipFromBytes, lengthOf } from '#core/ip.ts'
+import type { Instance, Nic } from '#emulator/model/types.ts'
+import { type World, nicsSeen } from '#emulator/model/world.ts'
+import type { MetadataOptions } from './metadata.ts'
+import { isoTime } from './shapes.ts'
+
+export interface Tree {
+  readonly [name: string]: Tree | string | undefined
+}
+
+/** The whole service of one instance, from the root `/`. */
+export const metadataTree = (options: MetadataOptions, instanceId: string): Tree => {
+  const { world } = options
+  const instance = world.instances.get(instanceId)
+  if (instance === undefined) return {}
+  const nics = attachedSeen(world, instanceId)
+  const primary = nics.find(nic => nic.attachment?.deviceIndex === 0)
+  return {
+    latest: {
+      'meta-data': metaData(options, { instance, nics, primary }),
+      dynamic: { 'instance-identity': { document: identityDocument(options, instance, primary) } },
+    },
+  }
+}
+
+interface Seen {
+  readonly instance: Instance
+  readonly nics: readonly Nic[]
+  readonly primary: Nic | undefined
+}
+
+const metaData = (options: MetadataOptions, { instance, nics, primary }: Seen): Tree => {
+  const { world, region, ownerId } = options
+  const subnet = world.subnets.get(instance.subnetId)
+  return {
+    hostname: instance.name,
+    'instance-id': instance.id,
+    instance: { 'instance-type': instance.type, 'instance-name': instance.name },
+    mac: primary?.mac,
+    network: {
+      interfaces: {
+        macs: Object.fromEntries(nics.map(nic => [nic.mac, nicTree(world, nic)])),
+      },
+    },
+    'network-type': 'vpc',
+    'owner-account-id': ownerId,
+    'private-ipv4': primary?.primaryAddress,
+    ram: ramTree(options, instance),
+    'region-id': region,
+    'serial-number': instance.id,
+    'vpc-cidr-block': world.vpcs.get(instance.vpcId)?.cidrs[0],
+    'vpc-id': instance.vpcId,
+    'vswitch-cidr-block': subnet?.cidr,
+    'vswitch-id': instance.subnetId,
+    'zone-id': instance.zone,
+  }
+}
+
+// A NIC appears when the service learns of its attachment; the primary one is always there.
+const attachedSeen = (world: World, instanceId: string): readonly Nic[] =>
+  nicsSeen(world, 'metadata').filter(
+    nic => nic.attachment?.instanceId === instanceId && nic.attachment.state === 'attached',
+  )
+
+const nicTree = (world: World, nic: Nic): Tree => {
+  const subnet = world.subnets.get(nic.subnetId)
+  const blocks = blocksSeen(world, nic)
+  const { gateway } = world.options
+  const hasSix = blocks.addresses6.length + blocks.prefixes6.length > 0
+  return {
+    gateway: subnet && gateway(subnet.cidr),
+    'ipv4-prefixes': listed(blocks.prefixes),
+    'ipv6-gateway': hasSix && subnet?.cidr6 !== undefined ? gateway(subnet.cidr6) : undefined,
+    'ipv6-prefixes': listed(blocks.prefixes6),
+    ipv6s: listed(blocks.addresses6),
+    netmask: subnet && netmask(subnet.cidr),
+    'network-interface-id': nic.id,
+    'primary-ip-address': nic.primaryAddress,
+    'private-ipv4s': JSON.stringify([nic.primaryAddress, ...blocks.addresses]),
+    'vpc-cidr-block': world.vpcs.get(nic.vpcId)?.cidrs[0],
+    'vpc-id': nic.vpcId,
+    'vswitch-cidr-block': subnet?.cidr,
+    'vswitch-id': nic.subnetId,
+    'vswitch-ipv6-cidr-block': subnet?.cidr6,
+  }
+}
+
+// In brackets and without quotes, unlike private-ipv4s.
+const listed = (blocks: readonly string[]): string | undefined =>
+  blocks.length === 0 ? undefined : `[${blocks.join(',')}]`
+
+const netmask = (subnet: Cidr): string => {
+  const bits = (2 ** 32 - 2 ** (32 - lengthOf(subnet))) >>> 0
+  return ipFromBytes(Uint8Array.from([24, 16, 8, 0], shift => (bits >>> shift) & 0xff))
+}
+
+type Blocks = Pick<Nic, 'addresses' | 'prefixes' | 'addresses6' | 'prefixes6'>
+
+const noBlocks: Blocks = { addresses: [], prefixes: [], addresses6: [], prefixes6: [] }
+
+// Before the service learns the further addresses of a new attachment it shows only the primary one.
+const blocksSeen = (world: World, nic: Nic): Blocks => {
+  const seen = nicsSeen(world, 'metadataBlocks').find(other => other.id === nic.id)
+  return seen?.attachment?.state === 'attached' ? seen : noBlocks
+}
+
+const ramTree = (options: MetadataOptions, instance: Instance): Tree | undefined => {
+  const { role } = instance
+  if (role === undefined) return undefined
+  return { 'security-credentials': { [role]: credentials(options, instance, role) } }
+}
+
+const credentials = (options: MetadataOptions, instance: Instance, role: string): string => {
+  const now = options.world.clock.now()
+  const { ownerId: accountId, deniedToRoles } = options
+  const deniedActions = deniedToRoles[role] ?? []
+  const request = { instanceId: instance.id, role, accountId, deniedActions, now }
+  const key = options.keys.roleKey(request)
+  const document = {
+    AccessKeyId: key.accessKeyId,
+    AccessKeySecret: key.secret,
+    Expiration: isoTime(key.expiresAt),
+    SecurityToken: key.securityToken,
+    LastUpdated: isoTime(key.issuedAt),
+    Code: 'Success',
+  }
+  return JSON.stringify(document, undefined, 2)
+}
+
+const identityDocument = (
+  options: MetadataOptions,
+  instance: Instance,
+  primary: Nic | undefined,
+): string =>
+  JSON.stringify({
+    'owner-account-id': options.ownerId,
+    'instance-id': instance.id,
+    'instance-type': instance.type,
+    mac: primary?.mac,
+    'private-ipv4': primary?.primaryAddress,
+    'region-id': options.region,
+    'serial-number': instance.id,
+    'zone-id': instance.zone,
+  })
