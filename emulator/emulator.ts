@@ -6,6 +6,7 @@ import type { Server as HttpsServer } from 'node:https'
 import type { ListenOptions } from 'node:net'
 import type { Account } from './accounts.ts'
 import { createAdminServer } from './admin.ts'
+import { newAuthority } from './authority.ts'
 import { instanceByAddress } from './askers.ts'
 import { type Built, type DescribedInstance, type Description } from './description.ts'
 import { buildVpc, defaultNetns, launch } from './description.ts'
@@ -51,6 +52,8 @@ export interface EmulatorOptions {
   readonly metadata?: ListenAddress
   /** Path of the admin face's unix socket; left out: none. */
   readonly adminSocket?: string
+  /** Path for the certificate that clients of an https API must trust; left out: a temporary one. */
+  readonly authorityFile?: string
   readonly clock?: Clock
   readonly fabric?: Fabric
   /** Namespace of an instance that is launched later and names none; left out: `ew-` and name. */
@@ -105,7 +108,8 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   const world = worldOf(options, platform)
   const ids = buildVpc(world, options.vpc)
   const wires = wiresOf(options, world)
-  const parts = partsOf(options, { platform, world, ids })
+  const authority = newAuthority(options.authorityFile)
+  const parts = partsOf(options, { platform, world, ids, writeAuthority: authority.write })
   const faces = await platform.open(parts)
   const servers: AnyServer[] = [faces.api]
   const endpoint = await openApi(options, faces)
@@ -128,7 +132,10 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
       return faces.environment({ api: endpoint, metadata })
     },
     settled: async () => wires?.idle(),
-    close: () => close(world, servers, wires),
+    close: async () => {
+      await close(world, servers, wires)
+      await authority.remove()
+    },
   }
   if (options.adminSocket !== undefined) {
     servers.push(await openAdmin(emulator, options.adminSocket))
@@ -155,12 +162,12 @@ const worldOf = (options: EmulatorOptions, { traits }: Platform): World => {
 
 const partsOf = (
   options: EmulatorOptions,
-  { platform, world, ids }: { readonly platform: Platform } & Pick<PlatformParts, 'world' | 'ids'>,
+  made: { readonly platform: Platform } & Pick<PlatformParts, 'world' | 'ids' | 'writeAuthority'>,
 ): PlatformParts => {
+  const { platform, ...rest } = made
   const { defaults, regionOf } = platform.traits
   return {
-    world,
-    ids,
+    ...rest,
     accounts: options.accounts ?? [defaults.account],
     calls: createCallLog(),
     throttleFactor: options.throttleFactor,

@@ -58,7 +58,8 @@ const emulatorOptions = (
   // Said for each: `netnsOf` only names instances that are launched later.
   const instances = layout.instances.map(it => ({ ...it, netns: netnsOf(it.name) }))
   const vpc = { ...layout, instances }
-  const common = { ...limits, platform: name, seed, latency, adminSocket, netnsOf, vpc }
+  const files = { adminSocket, authorityFile: options.authorityFile }
+  const common = { ...limits, ...files, platform: name, seed, latency, netnsOf, vpc }
   if (fabric === undefined) return common
   return {
     ...common,

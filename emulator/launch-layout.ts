@@ -80,7 +80,7 @@ const subnet = z.strictObject({
 const group = z.strictObject({
   name,
   ingress: z.array(rule).default([]),
-  egress: z.array(rule).default([{ protocol: 'all', peer: '0.0.0.0/0' }]),
+  egress: z.array(rule).default(['0.0.0.0/0', '::/0'].map(peer => ({ protocol: 'all', peer }))),
 })
 
 const instance = z.strictObject({

@@ -12,7 +12,7 @@ import type { Description } from './description.ts'
 import { inNetns } from './fabric/command.ts'
 import { readCounters } from './fabric/fabric.ts'
 import { isRunId, runIdLengthMax, vpcNetns } from './fabric/layout.ts'
-import { addNetns, adminSocketOf, cleanup, netnsNames } from './fabric/netns.ts'
+import { addNetns, cleanup, fileOf, netnsNames } from './fabric/netns.ts'
 import { nodeBinary } from './fabric/node.ts'
 import type { FabricCounters } from './fabric/ruleset.ts'
 import { defaultLayout, instanceTypes } from './launch-layout.ts'
@@ -100,6 +100,7 @@ export interface InsideOptions {
   readonly latency: LatencyName
   readonly hasFabric: boolean
   readonly adminSocket: string
+  readonly authorityFile: string
 }
 
 /** What the child says. */
@@ -145,6 +146,8 @@ const insideOptions = (options: LaunchOptions): InsideOptions => {
   const { cloud = 'aws', nodes = 2, seed = 1, latency = 'documented' } = options
   const { hasFabric = true, instanceType = instanceTypes[cloud], nics = 1 } = options
   const run = options.run ?? `r${randomBytes(4).toString('hex')}`
+  const pathOf = (ending: 'sock' | 'pem'): string =>
+    hasFabric ? fileOf(run, ending) : join(tmpdir(), `eniway-emulator-${run}.${ending}`)
   if (!isRunId(run)) {
     throw new Error(`"${run}" is no run id: use up to ${runIdLengthMax} lower-case letters, digits`)
   }
@@ -156,9 +159,8 @@ const insideOptions = (options: LaunchOptions): InsideOptions => {
     seed,
     latency,
     hasFabric,
-    adminSocket:
-      options.adminSocket ??
-      (hasFabric ? adminSocketOf(run) : join(tmpdir(), `eniway-emulator-${run}.sock`)),
+    adminSocket: options.adminSocket ?? pathOf('sock'),
+    authorityFile: pathOf('pem'),
   }
 }
 

@@ -56,6 +56,11 @@ export interface PlatformParts {
   readonly ids: Built
   /** Address that the API will listen on: loopback, or the fabric's own. */
   readonly apiHost: string
+  /**
+   * Writes the certificate of who signed the API's own, for clients to trust (as
+   * NODE_EXTRA_CA_CERTS takes it), and returns the file's path. It is removed on close.
+   */
+  readonly writeAuthority: (pem: string) => Promise<string>
 }
 
 /** Who asks the metadata service, and over how many network hops: 1 from the host itself. */

@@ -8,7 +8,11 @@ import { isRunId, netnsDirectory, runPrefix } from './layout.ts'
 const recordDirectory = '/run/eniway-emulator'
 
 /** Path of a run's admin socket when nobody chose one; `cleanup` removes it. */
-export const adminSocketOf = (run: string): string => `${recordDirectory}/${run}.sock`
+export const adminSocketOf = (run: string): string => fileOf(run, 'sock')
+
+/** Path of a run's socket, or of the certificate its clients trust; `cleanup` removes both. */
+export const fileOf = (run: string, ending: 'sock' | 'pem'): string =>
+  `${recordDirectory}/${run}.${ending}`
 
 /** Creates a namespace and records it first, so that a crash in between leaves no orphan. */
 export const addNetns = async (run: string, name: string): Promise<void> => {
@@ -95,7 +99,8 @@ const forget = async (run: string): Promise<void> => {
   await rm(recordFile(run), { force: true })
   // A process that was killed while it wrote left a draft.
   await rm(draftFile(run), { force: true })
-  await rm(adminSocketOf(run), { force: true })
+  await rm(fileOf(run, 'sock'), { force: true })
+  await rm(fileOf(run, 'pem'), { force: true })
   // Fails while another run has its record there, which is as it should be.
   await rmdir(recordDirectory).catch(() => undefined)
 }
