@@ -4,13 +4,13 @@
 import type { Action } from './action.ts'
 import { callClassOf, spend } from './budget.ts'
 import type { Event } from './event.ts'
-import { without, withNic } from './change.ts'
-import type { Ip } from './ip.ts'
-import { after, type Millis, type SandboxKey } from './names.ts'
-import { nicAction } from './nics.ts'
+import { wantObservation, without, withNic } from './change.ts'
+import { bothFamilies, type Family, type Ip } from './ip.ts'
+import { after, type Millis, type PoolName, type SandboxKey } from './names.ts'
+import { nicAction, noteMissingDevice } from './nics.ts'
 import { firstIfindex } from './desired.ts'
 import { applyResult, restartSurplus } from './outcomes.ts'
-import { surplusOf } from './pool.ts'
+import { isStuck, surplusOf } from './places.ts'
 import type { HostReport } from './ports.ts'
 import { clearProblem, noteProblem } from './problems.ts'
 import { restStrays } from './strays.ts'
@@ -189,7 +189,11 @@ const applyHostReport = (state: State, report: HostReport, at: Millis): State =>
   let next: State = { ...state, host, serial: Math.max(state.serial, lastLink(report)) }
   for (const nic of state.nics.values()) {
     const moved = withDevice(nic, report, at)
-    if (isNewlyReady(nic, moved)) next = clearProblem(next, `attachNic ${nic.id}`)
+    if (isNewlyReady(nic, moved)) {
+      next = clearProblem(clearProblem(next, `attachNic ${nic.id}`), `device ${nic.id}`)
+    }
+    if (hasVanished(nic, moved)) next = wantObservation(next, at)
+    if (isStuck(next, moved, at)) next = noteMissingDevice(next, moved, at)
     if (moved !== nic) next = withNic(next, moved)
     // Its tables and rules are still to be made: look again at once.
     if (moved.phase.kind === 'wiring' && nic.phase.kind !== 'wiring') next = wantReconcile(next, at)
@@ -204,6 +208,10 @@ const lastLink = ({ podLinks }: HostReport): number =>
 
 const isNewlyReady = (before: Nic, now: Nic): boolean =>
   before.phase.kind !== 'ready' && now.phase.kind === 'ready'
+
+// Somebody may have detached it: the cloud knows, and pods on it must be told soon.
+const hasVanished = (before: Nic, now: Nic): boolean =>
+  before.phase.kind !== 'attaching' && now.phase.kind === 'attaching'
 
 const withDevice = (nic: Nic, report: HostReport, at: Millis): Nic => {
   const device = report.devices.find(each => each.mac === nic.mac)
@@ -279,13 +287,32 @@ const leavingLinksOf = new WeakMap<Nic['uses'], readonly (readonly [Ip, LeavingL
 const noteSurpluses = (state: State, at: Millis): State => {
   let { surpluses } = state
   for (const pool of state.config.pools.keys()) {
-    const known = surpluses.get(pool)
-    const amounts = state.config.families.map(family => surplusOf(state, pool, { family, now: at }))
-    const next = nextSurplus(known, Math.min(...amounts), { at, state })
+    const known = surpluses.get(pool) ?? noSurplus
+    const next = poolSurpluses(state, pool, { known, at })
     if (next === known) continue
-    surpluses = next === undefined ? without(surpluses, pool) : new Map(surpluses).set(pool, next)
+    surpluses = next.size === 0 ? without(surpluses, pool) : new Map(surpluses).set(pool, next)
   }
   return surpluses === state.surpluses ? state : { ...state, surpluses }
+}
+
+type PoolSurpluses = ReadonlyMap<Family, Surplus>
+
+const noSurplus: PoolSurpluses = new Map()
+
+// Each family by itself: one may be too many while the other is not, or not be wanted any more.
+const poolSurpluses = (
+  state: State,
+  pool: PoolName,
+  { known, at }: { readonly known: PoolSurpluses; readonly at: Millis },
+): PoolSurpluses => {
+  let next = known
+  for (const family of bothFamilies) {
+    const before = known.get(family)
+    const now = nextSurplus(before, surplusOf(state, pool, { family, now: at }), { at, state })
+    if (now === before) continue
+    next = now === undefined ? without(next, family) : new Map(next).set(family, now)
+  }
+  return next
 }
 
 const nextSurplus = (

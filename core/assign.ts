@@ -14,27 +14,29 @@ export type Choice = {
 
 /** Undefined when no NIC of the pool has a warm address of every family. */
 export const chooseAddresses = (state: State, pool: PoolName, now: Millis): Choice | undefined => {
-  const { families } = state.config
-  let best: { readonly nic: Nic; readonly assigned: number } | undefined
-  for (const nic of state.nics.values()) {
-    if (nic.pool !== pool || !isServing(nic)) continue
-    const counts = families.map(family => countNic(nic, family, now))
-    if (!counts.every(each => each.warm > 0)) continue
-    const assigned = counts.reduce((sum, each) => sum + each.assigned, 0)
-    if (best === undefined || isFuller({ nic, assigned }, best)) best = { nic, assigned }
+  for (const { nic } of servingNics(state, pool, now)) {
+    const isHeld = (ip: Ip): boolean => isHeldElsewhere(state, nic, { ip, now })
+    const addresses = state.config.families.flatMap(
+      family => chooseOn(nic, { family, now, isHeld }) ?? [],
+    )
+    // All or nothing: a pod with one of two families would never get the other.
+    if (addresses.length === state.config.families.length) return { nic, addresses }
   }
-  if (best === undefined) return undefined
-  const { nic } = best
-  const isHeld = (ip: Ip): boolean => isHeldElsewhere(state, nic, { ip, now })
-  const addresses = families.map(family => chooseOn(nic, { family, now, isHeld }))
-  if (addresses.includes(undefined)) return undefined
-  return { nic, addresses: addresses.filter(address => address !== undefined) }
+  return undefined
 }
 
-const isFuller = (
-  a: { readonly nic: Nic; readonly assigned: number },
-  b: { readonly nic: Nic; readonly assigned: number },
-): boolean => (a.assigned === b.assigned ? a.nic.slot < b.nic.slot : a.assigned > b.assigned)
+type Serving = { readonly nic: Nic; readonly assigned: number }
+
+const servingNics = (state: State, pool: PoolName, now: Millis): readonly Serving[] => {
+  const serving: Serving[] = []
+  for (const nic of state.nics.values()) {
+    if (nic.pool !== pool || !isServing(nic)) continue
+    const counts = state.config.families.map(family => countNic(nic, family, now))
+    if (!counts.every(each => each.warm > 0)) continue
+    serving.push({ nic, assigned: counts.reduce((sum, each) => sum + each.assigned, 0) })
+  }
+  return serving.sort((a, b) => b.assigned - a.assigned || a.nic.slot - b.nic.slot)
+}
 
 type Candidate = {
   readonly ip: Ip

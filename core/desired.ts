@@ -13,7 +13,7 @@ export const firstIfindex = 0x1000_0000
 
 /** A pod keeps its wiring while the daemon knows it, also when its NIC or block is lost. */
 export const desiredHost = (state: State): HostWiring => ({
-  nics: [...state.nics.values()].flatMap(nic => nicWiring(nic) ?? []),
+  nics: [...state.nics.values()].flatMap(nic => nicWiring(nic, wantsIpv6(state)) ?? []),
   pods: [...state.sandboxes.values()].filter(({ phase }) => phase.kind === 'wired').map(podWiring),
   leavingLinks: [...state.nics.values()].flatMap(nic =>
     [...nic.uses.values()].flatMap(leavingLink),
@@ -24,16 +24,22 @@ export const desiredHost = (state: State): HostWiring => ({
   },
 })
 
+// A node whose pods have no IPv6 goes on as it was: it becomes no IPv6 router because of its subnet.
+const wantsIpv6 = ({ config, sandboxes }: State): boolean =>
+  config.families.includes(6) ||
+  [...sandboxes.values()].some(({ addresses }) => addresses.some(({ ip }) => familyOf(ip) === 6))
+
 const leavingLink = (use: Use): readonly number[] =>
   use.kind === 'cooling' && use.link !== undefined && !use.isStray ? [use.link] : []
 
 // Also before its device has appeared: the host looks for it by MAC, and after a restart the tables
 // that are already there stay.
-const nicWiring = (nic: Nic): NicWiring | undefined => {
+const nicWiring = (nic: Nic, isIpv6Wanted: boolean): NicWiring | undefined => {
   const { kind } = nic.phase
   const isHere = kind === 'attaching' || kind === 'wiring' || kind === 'ready'
   if (!isHere || !nic.isManaged) return undefined
-  const { slot, mac, isPrimary, primaryAddresses, gateways } = nic
+  const { slot, mac, isPrimary, primaryAddresses } = nic
+  const gateways = nic.gateways.filter(gateway => familyOf(gateway) === 4 || isIpv6Wanted)
   return { slot, mac, isPrimary, primaryAddresses, gateways }
 }
 

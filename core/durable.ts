@@ -98,6 +98,8 @@ const isNicNews = (before: Nic, after: Nic): boolean =>
   before.blocks !== after.blocks ||
   placeOf(before) !== placeOf(after) ||
   before.isProtected !== after.isProtected ||
+  before.gateways !== after.gateways ||
+  before.primaryAddresses !== after.primaryAddresses ||
   before.slot !== after.slot
 
 type UseChange = {

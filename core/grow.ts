@@ -1,14 +1,16 @@
-// Lending more when a pool is short: first on NICs that have room, then on a new NIC. Subnets that
-// are exhausted are passed over; where no /28 can be had, single addresses are taken.
+// Lending more when a pool is short: first what makes half a place whole, then on NICs that have
+// room, then on a new NIC. How much a NIC can take is room.ts's business.
 
 import type { Priority } from './action.ts'
-import { healthOf } from './change.ts'
 import { act, isAffordable, isDue, newDraft, nextOperation, type Draft } from './draft.ts'
-import { bitsOf, familyOf, type Family } from './ip.ts'
+import { healthOf } from './change.ts'
+import type { Family } from './ip.ts'
 import { type Millis, type PoolName, token } from './names.ts'
 import { isBusy } from './nics.ts'
-import { allowanceOf, countWaiting, deficitOf, requestedSize } from './pool.ts'
+import { missingPlaces, nicsOf, placesOn, usableOn } from './places.ts'
+import { allowanceOf, countWaiting } from './pool.ts'
 import type { BlockRequest, NodeFacts } from './ports.ts'
+import { isHere, nicSupplies, newNicSupplies, reachOf, requestUpTo, roomOnNode } from './room.ts'
 import type { Nic, State } from './state.ts'
 
 /** New NICs asked for at the same time; each brings a full NIC's worth of addresses. */
@@ -20,124 +22,112 @@ export const planGrowth = (draft: Draft): void => {
   if (node === undefined || cloud.observedAt === undefined) return
   // A description without the primary NIC is not to be built on.
   if (![...draft.state.nics.values()].some(nic => nic.isPrimary)) return
-  for (const pool of config.pools.keys()) {
-    for (const family of config.families) growPool(draft, { pool, family, node })
-  }
+  for (const pool of config.pools.keys()) growPool(draft, { pool, node })
 }
 
-type Growth = { readonly pool: PoolName; readonly family: Family; readonly node: NodeFacts }
+type Growth = { readonly pool: PoolName; readonly node: NodeFacts }
 
 const growPool = (draft: Draft, growth: Growth): void => {
-  const { pool, family, node } = growth
-  const missing = (): number => deficitOf(draft.state, pool, { family, now: draft.now })
-  const allowed = (): number => allowanceOf(draft.state, pool, { family, now: draft.now })
-  if (!(missing() > 0)) return
-  const priority = priorityOf(draft.state, pool)
-  for (const nic of [...draft.state.nics.values()].sort((a, b) => a.slot - b.slot)) {
-    if (!(missing() > 0)) return
-    if (nic.pool !== pool || !canLend(draft, nic)) continue
-    const room = node.limits.blocksPerNicMax[family] - blockCount(nic, family)
-    const need = { family, missing: missing(), allowed: allowed(), room, subnet: nic.subnet }
-    const blocks = requestFor(draft, need)
-    if (blocks === undefined || !isAffordable(draft, 'lendBlocks', priority)) continue
-    act(draft, { kind: 'lendBlocks', id: nextOperation(draft), priority, nic: nic.id, blocks })
+  const { pool, node } = growth
+  const missing = (): number => missingPlaces(draft.state, pool, draft.now)
+  let left = missing()
+  if (!(left > 0)) return
+  const priority = countWaiting(draft.state, pool) > 0 ? 'blocking' : 'prewarming'
+  const nics = nicsOf(draft.state, pool, draft.now)
+    .filter(isHere)
+    .sort((a, b) => a.slot - b.slot)
+  for (const nic of nics) left -= complete(draft, nic, { left, priority })
+  for (const nic of nics) {
+    if (!(left > 0) || !canLend(draft, nic)) continue
+    left -= extend(draft, nic, { left, priority })
   }
+  // What a NIC has been promised comes call by call, and is not ordered again elsewhere.
+  const promised = Math.max(0, missing() - Math.max(0, left))
   // Room on NICs that are busy just now is used as soon as their call returns.
-  while (missing() > roomLeft(draft, growth) && addNic(draft, growth, priority)) continue
+  while (missing() > roomLeft(draft, growth)) {
+    const places = missing() - promised
+    if (!(places > 0) || !addNic(draft, { pool, node, places, priority })) return
+  }
 }
 
-const priorityOf = (state: State, pool: PoolName): Priority =>
-  countWaiting(state, pool) > 0 ? 'blocking' : 'prewarming'
+type Want = { readonly left: number; readonly priority: Priority }
 
-const roomLeft = (draft: Draft, { pool, family, node }: Growth): number => {
+// Places for which one family is there or under way and the other can follow. A NIC whose call is
+// under way gets its next one when that has returned, so its places are spoken for.
+const complete = (draft: Draft, nic: Nic, { left, priority }: Want): number => {
   const { state, now } = draft
-  let room = 0
-  for (const nic of state.nics.values()) {
-    const isFull = healthOf(state, nic.subnet).exhaustedUntil > now
-    if (nic.pool !== pool || !isHere(nic) || isFull) continue
-    const free =
-      node.limits.blocksPerNicMax[family] - blockCount(nic, family) - coming(state, nic, family)
-    const length = blockLength(draft, { family, subnet: nic.subnet })
-    room += requestedSize({ family, length, count: Math.max(0, free) })
-  }
-  return room
+  if (!(left > 0) || state.config.families.length < 2) return 0
+  const isUnderWay = isBusy(state, nic.id)
+  if (!isUnderWay && !canLend(draft, nic)) return 0
+  const places = placesOn(state, nic, now)
+  const most = Math.max(
+    ...state.config.families.map(family => usableOn(state, nic, { family, now })),
+  )
+  const goal = Math.min(most, places + left)
+  const reached = reachOf(nicSupplies(draft, nic), goal, roomOnNode(state))
+  if (!isUnderWay && reached > places) lendUpTo(draft, nic, { goal: reached, priority })
+  return reached - places
 }
 
-const coming = (state: State, nic: Nic, family: Family): number => {
-  let blocks = 0
-  for (const { action } of state.operations.values()) {
-    if (action.kind !== 'lendBlocks' || action.nic !== nic.id) continue
-    if (action.blocks.family === family) blocks += action.blocks.count
-  }
-  return blocks
+const extend = (draft: Draft, nic: Nic, { left, priority }: Want): number => {
+  const places = placesOn(draft.state, nic, draft.now)
+  const goal = reachOf(nicSupplies(draft, nic), places + left, roomOnNode(draft.state))
+  if (!(goal > places)) return 0
+  return lendUpTo(draft, nic, { goal, priority }) ? goal - places : 0
 }
 
-const isHere = ({ phase, isManaged, missingSince }: Nic): boolean =>
-  isManaged &&
-  missingSince === undefined &&
-  (phase.kind === 'ready' || phase.kind === 'wiring' || phase.kind === 'attaching')
+// One call at a time: the families that lack follow in their order. True when a call was made.
+const lendUpTo = (
+  draft: Draft,
+  nic: Nic,
+  { goal, priority }: { readonly goal: number; readonly priority: Priority },
+): boolean => {
+  const [blocks] = nicSupplies(draft, nic).flatMap(supply => requestUpTo(supply, goal))
+  if (blocks === undefined || !isAffordable(draft, 'lendBlocks', priority)) return false
+  act(draft, { kind: 'lendBlocks', id: nextOperation(draft), priority, nic: nic.id, blocks })
+  return true
+}
 
 const canLend = (draft: Draft, nic: Nic): boolean => {
-  if (!isHere(nic)) return false
   if (nic.unsureSince !== undefined || isBusy(draft.state, nic.id)) return false
   return isDue(draft, nic.retryAt)
 }
 
-// A lost block has left its place on the NIC, and what the NIC was born with takes none.
-const blockCount = (nic: Nic, family: Family): number =>
-  [...nic.blocks.values()].filter(
-    ({ cidr, isFixed, phase }) => familyOf(cidr) === family && !isFixed && phase.kind !== 'lost',
-  ).length
-
-type Need = {
-  readonly family: Family
-  readonly missing: number
-  /** Addresses the pool may still take before it holds its maximum. */
-  readonly allowed: number
-  readonly room: number
-  readonly subnet: Nic['subnet']
-}
-
-// Undefined when the subnet or the NIC has nothing to give.
-const requestFor = (draft: Draft, need: Need): BlockRequest | undefined => {
-  const health = healthOf(draft.state, need.subnet)
-  if (!(need.room > 0) || !isDue(draft, health.exhaustedUntil)) return undefined
-  const { family } = need
-  const wanted = blockLength(draft, need)
-  const sizeOf = (length: number): number => requestedSize({ family, length, count: 1 })
-  // A prefix that would lift the pool over its maximum is too large; single addresses fit.
-  const length = sizeOf(wanted) <= need.allowed ? wanted : bitsOf(family)
-  const size = sizeOf(length)
-  const count = Math.min(need.room, Math.ceil(need.missing / size), Math.floor(need.allowed / size))
-  return count > 0 ? { family, length, count } : undefined
-}
-
-const blockLength = (draft: Draft, need: Pick<Need, 'family' | 'subnet'>): number => {
-  const { config, node } = draft.state
-  if (need.family === 6) return 128
-  if (config.blockLength === 32 || node?.limits.prefixes !== true) return 32
-  const { fragmentedUntil } = healthOf(draft.state, need.subnet)
-  return fragmentedUntil <= draft.now ? 28 : 32
+const roomLeft = (draft: Draft, { pool }: Growth): number => {
+  const { state, now } = draft
+  let [room, free] = [0, roomOnNode(state)]
+  for (const nic of nicsOf(state, pool, now).filter(isHere)) {
+    const supplies = nicSupplies(draft, nic)
+    const places = placesOn(state, nic, now)
+    const reached = reachOf(supplies, Infinity, free)
+    room += reached - places
+    free -= supplies.flatMap(each => requestUpTo(each, reached)).reduce((n, b) => n + b.count, 0)
+  }
+  return room
 }
 
 // True when a NIC was ordered, so that the caller looks again at what is missing.
-const addNic = (draft: Draft, growth: Growth, priority: Priority): boolean => {
+const addNic = (
+  draft: Draft,
+  {
+    pool,
+    node,
+    places,
+    priority,
+  }: Growth & { readonly places: number; readonly priority: Priority },
+): boolean => {
   const { state } = draft
-  const { node, pool, family } = growth
   if (state.intents.size >= intentsMax || !hasPlace(state, node)) return false
   if (!isDue(draft, state.cloud.nicsLimitedUntil)) return false
   if (!isAffordable(draft, 'createNic', priority)) return false
-  const missing = deficitOf(state, pool, { family, now: draft.now })
-  const allowed = allowanceOf(state, pool, { family, now: draft.now })
-  const room = node.limits.blocksPerNicMax[family]
   for (const subnet of subnetsByRoom(state, node)) {
-    const blocks = requestFor(draft, { family, missing, allowed, room, subnet })
-    if (blocks === undefined) continue
+    const blocks = firstBlocks(draft, { pool, subnet, places })
+    if (blocks.length === 0) continue
     const request = {
       token: token(`ew-${state.epoch}-${state.serial + 1}`),
       subnet,
       securityGroups: node.securityGroups,
-      blocks: [blocks],
+      blocks,
     }
     act(draft, { kind: 'createNic', id: nextOperation(draft), priority, pool, request })
     return true
@@ -145,21 +135,29 @@ const addNic = (draft: Draft, growth: Growth, priority: Priority): boolean => {
   return false
 }
 
-/** True when an address could be lent at once if a pod asked for one. */
-export const canGrow = (
-  state: State,
-  pool: PoolName,
-  { family, now }: { readonly family: Family; readonly now: Millis },
-): boolean => {
+type First = {
+  readonly pool: PoolName
+  readonly subnet: Nic['subnet']
+  readonly places: number
+}
+
+const firstBlocks = (draft: Draft, { pool, subnet, places }: First): readonly BlockRequest[] => {
+  const supplies = newNicSupplies(draft, { pool, subnet })
+  const goal = reachOf(supplies, places, roomOnNode(draft.state))
+  return goal > 0 ? supplies.flatMap(supply => requestUpTo(supply, goal)) : []
+}
+
+/** True when addresses for a pod could be lent at once if one asked for them. */
+export const canGrow = (state: State, pool: PoolName, now: Millis): boolean => {
   const { node, cloud } = state
   if (node === undefined || cloud.observedAt === undefined || cloud.attempts > 0) return false
-  if (!(allowanceOf(state, pool, { family, now }) > 0)) return false
-  const isOpen = ({ id }: { readonly id: Nic['subnet'] }): boolean =>
-    healthOf(state, id).exhaustedUntil <= now
-  const hasNicPlace = hasPlace(state, node) && cloud.nicsLimitedUntil <= now
-  return (
-    roomLeft(newDraft(state, now), { pool, family, node }) > 0 ||
-    (hasNicPlace && node.subnets.some(isOpen))
+  const isAllowed = (family: Family): boolean => allowanceOf(state, pool, { family, now }) > 0
+  if (!state.config.families.every(isAllowed)) return false
+  const draft = newDraft(state, now)
+  if (roomLeft(draft, { pool, node }) > 0) return true
+  if (!hasPlace(state, node) || cloud.nicsLimitedUntil > now) return false
+  return node.subnets.some(
+    ({ id: subnet }) => firstBlocks(draft, { pool, subnet, places: 1 }).length > 0,
   )
 }
 

@@ -17,6 +17,8 @@ export type Cidr = string & { readonly [cidrBrand]: true }
 
 export type Family = 4 | 6
 
+export const bothFamilies: readonly Family[] = [4, 6]
+
 export const familyOf = (text: Ip | Cidr): Family => (text.includes(':') ? 6 : 4)
 
 /** Bits of an address: 32 or 128. */

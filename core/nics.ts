@@ -154,10 +154,26 @@ const placeOf = ({ phase }: Nic): number | undefined =>
 
 const noteAbsentDevice = (state: State, id: NicId, at: Millis): State => {
   if (state.nics.get(id)?.phase.kind !== 'attaching') return state
+  const then =
+    'it is detached and deleted and another NIC is tried, look at the kernel log of the instance ' +
+    'if it happens again'
+  return noteDevice(state, id, { then, at })
+}
+
+/** A NIC that cannot be given up, because of its pods or of its cloud, has no device. */
+export const noteMissingDevice = (state: State, { id, phase }: Nic, at: Millis): State => {
+  if (phase.kind !== 'attaching' || state.problems.has(`device ${id}`)) return state
+  const then = 'its addresses are not used until it does, look at the kernel log of the instance'
+  return noteDevice(state, id, { then, at })
+}
+
+const noteDevice = (
+  state: State,
+  id: NicId,
+  { then, at }: { readonly then: string; readonly at: Millis },
+): State => {
   const seconds = state.config.appearWithinMs / 1000
-  const text =
-    `${id} was attached but its device did not appear within ${seconds} s; it is detached and ` +
-    'deleted and another NIC is tried, look at the kernel log of the instance if it happens again'
+  const text = `${id} was attached but its device did not appear within ${seconds} s; ${then}`
   return noteProblem(state, `device ${id}`, { text, kind: 'host', at })
 }
 

@@ -3,7 +3,8 @@
 // asked for is believed instead, and a thing must be missing twice before it counts as gone.
 
 import { dropBlocks, dropNic, healthOf, wantObservation, withNic, without } from './change.ts'
-import type { Cidr } from './ip.ts'
+import type { Cidr, Ip } from './ip.ts'
+import { lostBlockText, lostNicText } from './losses.ts'
 import { after, type Millis, millis, type NicId } from './names.ts'
 import { adoptNic, isBusy, newBlock, seenBlock } from './nics.ts'
 import type { CloudNic, CloudObservation } from './ports.ts'
@@ -74,8 +75,24 @@ const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
     missingSince: undefined,
     isProtected: known.isProtected || seen.attachment.isProtected,
     unsureSince: sureAgain(known.unsureSince, context),
+    primaryAddresses: sameList(known.primaryAddresses, seen.primaryAddresses),
+    gateways: sameList(known.gateways, seen.gateways),
   }
-  return mergeBlocks(state, { nic: present, seen, context })
+  const merged = mergeBlocks(state, { nic: present, seen, context })
+  return lookAgainFor(present, merged, context)
+}
+
+// The subnet was given another family, or the NIC an address of it.
+const sameList = (before: readonly Ip[], now: readonly Ip[]): readonly Ip[] =>
+  before.join() === now.join() ? before : now
+
+// The kernel has lost the device of a NIC that pods use: a description that is too old to tell of it
+// is followed by another one.
+const lookAgainFor = (nic: Nic, state: State, { startedAt }: Context): State => {
+  const { phase } = nic
+  if (phase.kind !== 'attaching' || nic.device !== undefined || !hasPods(nic)) return state
+  const settledAt = after(phase.since, state.config.consistencyMs)
+  return startedAt < settledAt ? wantObservation(state, settledAt) : state
 }
 
 // In the first moments of a life descriptions may show what an earlier life has returned.
@@ -207,22 +224,10 @@ const isUsed = (nic: Nic, cidr: Cidr): boolean =>
 const noteLostBlock = (
   state: State,
   lost: { readonly nic: Nic; readonly cidr: Cidr; readonly at: Millis },
-): State =>
-  noteProblem(state, `block ${lost.cidr}`, {
-    text:
-      `${lost.cidr} is no longer on ${lost.nic.id} although pods use it; somebody returned it, ` +
-      `delete these pods: ${holders(lost.nic, lost.cidr)}`,
-    kind: 'lost',
-    at: lost.at,
-  })
-
-const holders = (nic: Nic, cidr: Cidr | undefined): string =>
-  [...nic.uses.values()]
-    .flatMap(use =>
-      use.kind === 'assigned' && (cidr ?? use.block) === use.block ? [use.sandbox] : [],
-    )
-    .sort()
-    .join(', ')
+): State => {
+  const text = lostBlockText(lost.nic, lost.cidr)
+  return noteProblem(state, `block ${lost.cidr}`, { text, kind: 'lost', at: lost.at })
+}
 
 // It exists and is not attached: an attach that did not work, or somebody detached it.
 const mergeDetachedNic = (state: State, nic: Nic, context: Context): State => {
@@ -267,13 +272,7 @@ const loseNic = (state: State, nic: Nic, { at }: Context): State => {
   if (!isRemembered(nic, at)) return dropNic(state, nic.id, at)
   const lost = withNic(state, { ...nic, phase: { kind: 'lost', since: at } })
   if (!hasPods(nic)) return lost
-  return noteProblem(lost, `nic ${nic.id}`, {
-    text:
-      `${nic.id} is no longer attached to this instance although pods use it; somebody detached ` +
-      `it, delete these pods: ${holders(nic, undefined)}`,
-    kind: 'lost',
-    at,
-  })
+  return noteProblem(lost, `nic ${nic.id}`, { text: lostNicText(nic), kind: 'lost', at })
 }
 
 // Its addresses may come back on another NIC: those that rest go on resting.

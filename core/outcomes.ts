@@ -172,10 +172,11 @@ const applyReturned = (
 /** What is left of a surplus has to last again before more goes. */
 export const restartSurplus = (state: State, nic: NicId, at: Millis): State => {
   const pool = state.nics.get(nic)?.pool
-  if (pool === undefined || !state.surpluses.has(pool)) return state
-  const surpluses = new Map(state.surpluses)
-  surpluses.set(pool, { since: at, least: Number.MAX_SAFE_INTEGER })
-  return { ...state, surpluses }
+  const known = pool === undefined ? undefined : state.surpluses.get(pool)
+  if (pool === undefined || known === undefined) return state
+  const anew = { since: at, least: Number.MAX_SAFE_INTEGER }
+  const families = new Map([...known.keys()].map(family => [family, anew]))
+  return { ...state, surpluses: new Map(state.surpluses).set(pool, families) }
 }
 
 type Failed = {

@@ -4,12 +4,13 @@
 import type { Action } from './action.ts'
 import { act, isAffordable, isDue, newDraft, nextOperation, wake, type Draft } from './draft.ts'
 import { planGrowth } from './grow.ts'
+import { bothFamilies } from './ip.ts'
 import { after, type Millis, millis } from './names.ts'
 import { planNics } from './planNics.ts'
 import { planPods } from './pods.ts'
 import { countPool } from './pool.ts'
 import { planShrinking } from './shrink.ts'
-import type { State } from './state.ts'
+import type { Nic, State } from './state.ts'
 import { desiredHost } from './desired.ts'
 
 export type Plan = {
@@ -40,9 +41,7 @@ export const plan = (state: State, now: Millis): Plan => {
 
 const planHost = (draft: Draft): void => {
   const { host, config, nics } = draft.state
-  const isExpecting = [...nics.values()].some(
-    ({ phase, isManaged }) => isManaged && (phase.kind === 'attaching' || phase.kind === 'wiring'),
-  )
+  const isExpecting = [...nics.values()].some(nic => isExpected(draft, nic))
   const everyMs = isExpecting ? lookEveryMs : config.reconcileEveryMs
   const regularAt = host.reconciledAt === undefined ? draft.now : after(host.reconciledAt, everyMs)
   const isWanted = host.reconciledAt !== undefined && host.wantedAt > host.reconciledAt
@@ -50,6 +49,14 @@ const planHost = (draft: Draft): void => {
   if (!isDue(draft, at)) return
   act(draft, { kind: 'reconcileHost', wiring: desiredHost(draft.state) })
   wake(draft, after(draft.now, everyMs))
+}
+
+// What has not come in its time is looked for as everything else is.
+const isExpected = (draft: Draft, { phase, isManaged }: Nic): boolean => {
+  if (!isManaged) return false
+  if (phase.kind === 'wiring') return true
+  if (phase.kind !== 'attaching') return false
+  return !isDue(draft, after(phase.since, draft.state.config.appearWithinMs))
 }
 
 const planDescription = (draft: Draft): void => {
@@ -79,7 +86,7 @@ const planCounts = (draft: Draft): void => {
   const { state, now } = draft
   const soonest = state.adds.size > 0 ? now : after(now, calmMs)
   for (const pool of state.config.pools.keys()) {
-    for (const family of state.config.families) {
+    for (const family of bothFamilies) {
       const { changesAt } = countPool(state, pool, { family, now })
       if (changesAt !== undefined) wake(draft, millis(Math.max(changesAt, soonest)))
     }

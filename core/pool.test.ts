@@ -4,7 +4,8 @@
 import { expect, test } from 'vitest'
 import { defaultPool, poolName } from './names.ts'
 import type { PoolTargets } from './state.ts'
-import { countPool, deficitOf, inFlight, surplusOf, wantedAddresses } from './pool.ts'
+import { missingPlaces, surplusOf } from './places.ts'
+import { countPool, inFlight, wantedAddresses } from './pool.ts'
 import { countsText, filledNode, nicOf, readyNode, type TestNode } from './testing.ts'
 
 const check = (node: TestNode, want: string) => expect(countsText(node)).toBe(want)
@@ -14,7 +15,7 @@ const numbers = (node: TestNode): string => {
   const counts = countPool(node.state, defaultPool, at)
   return [
     `wanted ${wantedAddresses(node.state, defaultPool, counts)}`,
-    `deficit ${deficitOf(node.state, defaultPool, at)}`,
+    `deficit ${missingPlaces(node.state, defaultPool, node.now)}`,
     `surplus ${surplusOf(node.state, defaultPool, at)}`,
   ].join(', ')
 }
@@ -181,6 +182,6 @@ test('a pool that is not configured wants nothing but what it has', () => {
   node.add('a', { pool: 'other' })
   const at = { family: 4, now: node.now } as const
   const other = poolName('other')
-  expect(deficitOf(node.state, other, at)).toBe(0)
+  expect(missingPlaces(node.state, other, node.now)).toBe(0)
   expect(surplusOf(node.state, other, at)).toBe(0)
 })

@@ -119,23 +119,6 @@ export const wantedAddresses = (state: State, pool: PoolName, counts: Counts): n
   return Math.max(counts.assigned, Math.min(wanted, targets.maximum ?? Infinity))
 }
 
-/** Addresses to lend now. Cooling ones never count as warm, but they do fill the minimum. */
-export const deficitOf = (
-  state: State,
-  pool: PoolName,
-  at: { readonly family: Family; readonly now: Millis },
-): number => {
-  const targets = state.config.pools.get(pool)
-  if (targets === undefined) return 0
-  const counts = countPool(state, pool, at)
-  const coming = inFlight(state, pool, at.family)
-  const usable = counts.warm + counts.settling + coming
-  const demand = countWaiting(state, pool) + targets.warmTarget - usable
-  const held = usable + counts.assigned + counts.cooling
-  const missing = Math.max(demand, targets.minimum - held)
-  return Math.max(0, Math.min(missing, allowanceOf(state, pool, at)))
-}
-
 /** Addresses the pool may still take, what is on its way counted, before it holds its maximum. */
 export const allowanceOf = (
   state: State,
@@ -146,21 +129,6 @@ export const allowanceOf = (
   const counts = countPool(state, pool, at)
   const held = counts.warm + counts.settling + counts.assigned + counts.cooling + counts.releasing
   return maximum - held - inFlight(state, pool, at.family)
-}
-
-/**
- * Addresses held beyond what is wanted; cooling ones are held, so time alone does not change it.
- */
-export const surplusOf = (
-  state: State,
-  pool: PoolName,
-  at: { readonly family: Family; readonly now: Millis },
-): number => {
-  const counts = countPool(state, pool, at)
-  // What a stray uses is of no use to us, and cannot be returned.
-  const resting = counts.cooling - counts.stray
-  const held = counts.warm + counts.settling + counts.assigned + resting
-  return held - wantedAddresses(state, pool, counts)
 }
 
 const none: Counts = {

@@ -3,9 +3,12 @@
 import type { Reason } from './action.ts'
 import { healthOf } from './change.ts'
 import { hasPlace } from './grow.ts'
+import { type Family, familyOf } from './ip.ts'
 import type { Millis, PoolName } from './names.ts'
+import { isStuck } from './places.ts'
 import { countPool, isCooling } from './pool.ts'
-import type { HostFailure } from './ports.ts'
+import type { HostFailure, NodeFacts } from './ports.ts'
+import { lacksFamily, roomOnNode } from './room.ts'
 import type { AddRequest, Problem, State } from './state.ts'
 
 export const explainWaiting = (state: State, request: AddRequest, now: Millis): Reason => {
@@ -33,11 +36,30 @@ export const explain = (state: State, pool: PoolName, now: Millis): Cause => {
     const known = [...state.config.pools.keys()].join(', ')
     return { code: 'UnknownPool', why: `this node has no pool "${pool}"; use one of: ${known}` }
   }
-  const tallies = state.config.families.map(family => countPool(state, pool, { family, now }))
-  const tally = tallies.reduce((a, b) => (a.warm <= b.warm ? a : b))
+  const { families } = state.config
+  const free = families.map(family => countPool(state, pool, { family, now }).warm)
+  const family = families[free.indexOf(Math.min(...free))] ?? 4
+  const cause = explainFamily(state, { pool, family, now })
+  if (families.length === 1) return cause
+  const lacking = families.filter((_, i) => !((free[i] ?? 0) > 0))
+  return { ...cause, why: `${whatLacks(lacking, families)}: ${cause.why}` }
+}
+
+const nameOf = (family: Family): string => `IPv${family}`
+
+const whatLacks = (lacking: readonly Family[], families: readonly Family[]): string => {
+  if (lacking.length === 0) return 'no NIC has a free address of each family'
+  const names = (lacking.length === families.length ? families : lacking).map(nameOf)
+  return `no ${names.join(' and no ')} address is free`
+}
+
+type Where = { readonly pool: PoolName; readonly family: Family; readonly now: Millis }
+
+const explainFamily = (state: State, { pool, family, now }: Where): Cause => {
+  const tally = countPool(state, pool, { family, now })
   const held = tally.assigned + tally.cooling + tally.warm + tally.settling
-  if (targets.maximum !== undefined && held >= targets.maximum)
-    return atMaximum(pool, targets.maximum)
+  const maximum = state.config.pools.get(pool)?.maximum
+  if (maximum !== undefined && held >= maximum) return atMaximum(pool, maximum)
   const host = unwired(state)
   if (host !== undefined) return host
   const hindering = hinderingProblem(state, now)
@@ -45,15 +67,38 @@ export const explain = (state: State, pool: PoolName, now: Millis): Cause => {
   const isBlind = !state.cloud.isDescribed || state.cloud.observedAt === undefined
   if (isBlind || state.cloud.attempts > 0) return unreachable(state)
   if (hindering?.kind === 'throttled') return { code: 'Throttled', why: hindering.text }
-  const full = exhausted(state, now)
+  const full = impossible(state, family) ?? exhausted(state, now)
   if (full !== undefined) return full
-  const moving = movingNic(state)
+  const moving = movingNic(state, now)
   if (moving !== undefined) return { code: 'WaitingForNic', why: moving }
-  if (tally.settling > 0) {
+  if (tally.settling > 0 && !isAnyStuck(state, now)) {
     return { code: 'WaitingForCloud', why: 'new addresses are settling; the pod is tried again' }
   }
   return limitOrCooling(state, tally, now)
 }
+
+// The instance or its subnets have no such addresses at all, so no waiting helps.
+const impossible = (state: State, family: Family): Cause | undefined => {
+  const { node } = state
+  if (node === undefined) return undefined
+  const advice = `or leave ${nameOf(family).toLowerCase()} out of ipFamilies`
+  if (!(node.limits.blocksPerNicMax[family] > 0) && !isAnyHeld(state, family)) {
+    const why = `instance type ${node.instanceType} takes no ${nameOf(family)} addresses; use another type ${advice}`
+    return { code: 'NicLimit', why }
+  }
+  const subnets = new Set([
+    ...node.subnets.map(({ id }) => id),
+    ...[...state.nics.values()].flatMap(nic => (nic.isManaged ? [nic.subnet] : [])),
+  ])
+  if (![...subnets].every(id => lacksFamily(state, id, family))) return undefined
+  const why = `subnet ${[...subnets].join(', ')} has no ${nameOf(family)} prefix; give it one ${advice}`
+  return { code: 'Exhausted', why }
+}
+
+const isAnyHeld = (state: State, family: Family): boolean =>
+  [...state.nics.values()].some(nic =>
+    [...nic.blocks.keys()].some(block => familyOf(block) === family),
+  )
 
 const unreachable = (state: State): Cause => {
   const last = state.problems.get('describeNode') ?? state.problems.get('observeCloud')
@@ -81,17 +126,23 @@ const exhausted = (state: State, now: Millis): Cause | undefined => {
   }
 }
 
-const movingNic = (state: State): string | undefined => {
-  for (const { id, phase, attempts, isManaged } of state.nics.values()) {
+const movingNic = (state: State, now: Millis): string | undefined => {
+  for (const nic of state.nics.values()) {
+    const { id, phase, attempts, isManaged } = nic
     if (!isManaged) continue
     const isGoing = phase.kind === 'leaving' && attempts === 0
     if (isGoing) return `${id} is being detached to make room; the pod is tried again`
     const isComing = phase.kind === 'created' || phase.kind === 'attaching'
-    if (isComing) return `${id} is being attached; the pod is tried again`
+    if (isComing && !isStuck(state, nic, now)) {
+      return `${id} is being attached; the pod is tried again`
+    }
   }
   const isCertain = [...state.intents.values()].some(intent => intent.unsureSince === undefined)
   return isCertain ? 'a new NIC is being created; the pod is tried again' : undefined
 }
+
+const isAnyStuck = (state: State, now: Millis): boolean =>
+  [...state.nics.values()].some(nic => nic.isManaged && isStuck(state, nic, now))
 
 // Devices are there, but their tables or rules are not.
 const unwired = (state: State): Cause | undefined => {
@@ -127,16 +178,41 @@ const limitOrCooling = (
   const create = state.problems.get('createNic')
   const isHeldUp = state.cloud.nicsLimitedUntil > now && create !== undefined
   if (isHeldUp && create.kind !== 'limit') return { code: 'WaitingForCloud', why: create.text }
-  if (isHeldUp || (node !== undefined && !hasPlace(state, node))) {
-    const why =
-      (isHeldUp ? create.text : undefined) ??
-      `instance type ${node?.instanceType} has all its NICs and ${tally.assigned} addresses in ` +
-        'use; lower max-pods or use a larger type'
-    return { code: 'NicLimit', why }
-  }
+  if (isHeldUp) return { code: 'NicLimit', why: create.text }
+  const limit = node === undefined ? undefined : limitOf(state, node, tally.assigned)
+  if (limit !== undefined) return { code: 'NicLimit', why: limit }
   const last = [...state.problems.values()].at(-1)
   const why = last?.text ?? 'addresses are on their way; the pod is tried again'
   return { code: 'WaitingForCloud', why }
+}
+
+const limitOf = (state: State, node: NodeFacts, assigned: number): string | undefined => {
+  const { blocksPerNodeMax, hotPlug } = node.limits
+  const type = `instance type ${node.instanceType}`
+  const absent = [...state.problems].find(([subject]) => subject.startsWith('device '))?.[1]
+  const isAway = [...state.nics.values()].some(
+    ({ phase, isManaged }) => isManaged && phase.kind === 'attaching',
+  )
+  if (isAway && absent !== undefined) return absent.text
+  if (blocksPerNodeMax !== undefined && !(roomOnNode(state) > 0)) {
+    return (
+      `${type} takes ${blocksPerNodeMax} addresses or prefixes on all its NICs together, and holds ` +
+      'them; lower max-pods or use more nodes'
+    )
+  }
+  if (hasPlace(state, node)) return undefined
+  if (hotPlug) {
+    return (
+      `${type} has all its NICs and ${assigned} addresses in use; lower max-pods or use a larger ` +
+      'type'
+    )
+  }
+  const nics = [...state.nics.values()].filter(nic => nic.isManaged).length
+  return (
+    `the ${nics} NICs of ${type} have ${assigned} addresses in use, and this cloud attaches NICs to ` +
+    'stopped instances only; lower max-pods, use a larger size, or attach another NIC while the ' +
+    'instance is stopped'
+  )
 }
 
 // A NIC on its way out that cannot be detached or deleted keeps the place of the next one.

@@ -77,7 +77,10 @@ const readNode: Reader = (state, { value }) => {
   const node = value as NodeRecord
   if (typeof node.instanceId !== 'string' || node.subnets.length === 0) return undefined
   if (typeof node.limits.blocksPerNicMax[4] !== 'number') return undefined
-  return { ...state, node }
+  // A ledger of an older release says nothing of what it did not know.
+  const known: Partial<NodeRecord['limits']> = node.limits
+  const limits = { ...node.limits, hotPlug: known.hotPlug ?? true }
+  return { ...state, node: { ...node, limits } }
 }
 
 const readNic: Reader = (state, { key, value, at }) => {
@@ -214,7 +217,8 @@ const readIntent: Reader = (state, { key, value, at }) => {
     pool: poolName(record.pool),
     subnet: subnetId(record.subnet),
     securityGroups: record.securityGroups.map(securityGroupId),
-    blocks: record.blocks.map(readRequest),
+    // An older release asked for blocks of one family only, and wrote no list.
+    blocks: [record.blocks].flat().map(readRequest),
     // The call may have been on its way when the process ended.
     unsureSince: at,
   }

@@ -63,6 +63,7 @@ table inet eniway {
   chain from_pods {
     iif . ip saddr vmap @pods4
     iif . ip6 saddr vmap @pods6
+    ip6 saddr { ::, fe80::/10 } meta l4proto ipv6-icmp drop
     counter drop comment "spoofed"
   }
   chain choose_nic {

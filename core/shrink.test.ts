@@ -199,9 +199,9 @@ test('a definite no keeps the blocks; they settle before they serve again', () =
   expect(nicOf(node, 'eni-1').retryAt).toBe(after(node.now, 60_000))
 })
 
-test('both families have to be too many', () => {
+test('what is too many of both families goes in one call', () => {
   const node = filledNode({ families: [4, 6], pool: { warmTarget: 3 } })
   node.configure({ pool: { warmTarget: 2 } })
   wait(node, releaseAfterMs)
-  expect(deeds(node.turn())).toEqual(['return 2001:db8:0:1::102/128 of eni-1'])
+  expect(deeds(node.turn())).toEqual(['return 10.0.17.2/32 2001:db8:0:1::102/128 of eni-1'])
 })

@@ -48,8 +48,8 @@ export type State = {
   readonly operations: ReadonlyMap<OperationId, Operation>
   readonly cloud: CloudView
   readonly host: HostView
-  /** Pools that have more addresses than they want; absent while they have not. */
-  readonly surpluses: ReadonlyMap<PoolName, Surplus>
+  /** Pools that have more addresses of a family than they want; absent while they have not. */
+  readonly surpluses: ReadonlyMap<PoolName, ReadonlyMap<Family, Surplus>>
   /** What went wrong last, by subject; shown to the user, never decided on. */
   readonly problems: ReadonlyMap<string, Problem>
   /** What we returned or deleted lately: a stale description must not bring it back. */
@@ -67,7 +67,7 @@ export type PoolTargets = {
 }
 
 export type CoreConfig = {
-  /** Families every pod gets, the first one first in the result. Never empty. */
+  /** Families every pod gets, in the order of the result: IPv4 before IPv6. Never empty. */
   readonly families: readonly Family[]
   readonly pools: ReadonlyMap<PoolName, PoolTargets>
   /** Size of IPv4 blocks: single addresses, /28 prefixes, or /28 where they can be had. */

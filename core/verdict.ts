@@ -1,9 +1,9 @@
 // Whether the node can serve an ADD now, for STATUS and readiness, from the state alone.
 
 import { canGrow } from './grow.ts'
-import type { Family } from './ip.ts'
+import { whatIsLost } from './losses.ts'
 import type { Millis, PoolName } from './names.ts'
-import { countPool, inFlight } from './pool.ts'
+import { placesOf, readyPlaces } from './places.ts'
 import { explain, hinderingProblem } from './reason.ts'
 import type { State } from './state.ts'
 
@@ -17,11 +17,11 @@ export type Verdict =
       readonly details: string
     }
 
-/** Ready when an address is warm, or one is on its way while the cloud answers. */
+/** Ready when addresses for a pod are warm, or on their way while the cloud answers. */
 export const verdict = (state: State, pool: PoolName, now: Millis): Verdict => {
-  const lost = [...state.problems.values()].findLast(problem => problem.kind === 'lost')
+  const lost = whatIsLost(state)
   if (lost !== undefined) {
-    return { kind: 'unready', connectivity: 'limited', message: lost.text, details: 'Lost' }
+    return { kind: 'unready', connectivity: 'limited', message: lost, details: 'Lost' }
   }
   if (canServe(state, pool, now)) return { kind: 'ready' }
   const { code, why } = explain(state, pool, now)
@@ -29,24 +29,18 @@ export const verdict = (state: State, pool: PoolName, now: Millis): Verdict => {
   return { kind: 'unready', connectivity: 'unaffected', message, details: code }
 }
 
-const canServe = (state: State, pool: PoolName, now: Millis): boolean =>
-  state.config.pools.has(pool) &&
-  state.config.families.every(family => {
-    const counts = countPool(state, pool, { family, now })
-    const isComing = counts.settling > 0 || inFlight(state, pool, family) > 0
-    if (counts.warm > 0) return true
-    return isPrimaryReady(state) && (isComing || canGrowNow(state, pool, { family, now }))
-  })
+const canServe = (state: State, pool: PoolName, now: Millis): boolean => {
+  if (!state.config.pools.has(pool)) return false
+  if (readyPlaces(state, pool, now) > 0) return true
+  const isComing = placesOf(state, pool, now) > 0
+  return isPrimaryReady(state) && (isComing || canGrowNow(state, pool, now))
+}
 
 // Nothing is kept warm where the target is 0, but an address is only a call away.
-const canGrowNow = (
-  state: State,
-  pool: PoolName,
-  at: { readonly family: Family; readonly now: Millis },
-): boolean =>
+const canGrowNow = (state: State, pool: PoolName, now: Millis): boolean =>
   state.config.pools.get(pool)?.warmTarget === 0 &&
-  canGrow(state, pool, at) &&
-  hinderingProblem(state, at.now) === undefined
+  canGrow(state, pool, now) &&
+  hinderingProblem(state, now) === undefined
 
 /** True once the primary NIC's tables and rules are in place: before that nothing can be wired. */
 export const isPrimaryReady = (state: State): boolean =>

@@ -5,7 +5,14 @@ import { desiredHost, hostNameOf, podWiring } from './desired.ts'
 import { ip } from './ip.ts'
 import { mac, nicId } from './names.ts'
 import { filledNode, keyOf, type TestNode } from './testing.ts'
-import { desiredObjects, diffObjects, type HostObjects, type PresentNic, render } from './wiring.ts'
+import {
+  desiredObjects,
+  diffObjects,
+  type HostObjects,
+  type PodWiring,
+  type PresentNic,
+  render,
+} from './wiring.ts'
 
 const primary: PresentNic = {
   slot: 1,
@@ -37,6 +44,9 @@ const pod = (name: string, slot: number, ...ips: readonly string[]) => ({
   podMac: mac('0a:58:0a:00:11:07'),
 })
 
+const wanted = (nics: readonly PresentNic[], pods: readonly PodWiring[]): HostObjects =>
+  desiredObjects({ nics, pods }, nics.find(nic => nic.isPrimary)?.primaryAddresses ?? [])
+
 const check = (objects: HostObjects, want: readonly string[]) =>
   expect(render(objects).split('\n')).toEqual(want.length === 0 ? [''] : want)
 
@@ -54,10 +64,10 @@ const tableLines = [
 ]
 
 test('two NICs without pods: one rule each and one for all pods', () =>
-  check(desiredObjects([primary, secondary], []), [...nicLines, ...tableLines]))
+  check(wanted([primary, secondary], []), [...nicLines, ...tableLines]))
 
 test('a pod on the primary NIC', () =>
-  check(desiredObjects([primary], [pod('a', 1, '10.0.17.7')]), [
+  check(wanted([primary], [pod('a', 1, '10.0.17.7')]), [
     'rule 512: inet4 lookup 200',
     'rule 1024: inet4 fwmark 0x1000000 lookup 201',
     'route 10.0.17.7/32 dev 1001 table 200 src 10.0.16.4',
@@ -68,7 +78,7 @@ test('a pod on the primary NIC', () =>
   ]))
 
 test('a pod on a secondary NIC: the same rules, the node still talks to it from its own address', () =>
-  check(desiredObjects([primary, secondary], [pod('a', 2, '10.0.17.7')]), [
+  check(wanted([primary, secondary], [pod('a', 2, '10.0.17.7')]), [
     ...nicLines,
     'route 10.0.17.7/32 dev 1002 table 200 src 10.0.16.4',
     ...tableLines,
@@ -77,7 +87,7 @@ test('a pod on a secondary NIC: the same rules, the node still talks to it from 
   ]))
 
 test('a pod of both families', () =>
-  check(desiredObjects([], [pod('a', 1, '10.0.17.7', '2001:db8::7')]), [
+  check(wanted([], [pod('a', 1, '10.0.17.7', '2001:db8::7')]), [
     'route 10.0.17.7/32 dev 1001 table 200',
     'route 2001:db8::7/128 dev 1001 table 200',
     'neighbour 10.0.17.7 dev 1001 lladdr 0a:58:0a:00:11:07',
@@ -88,7 +98,7 @@ test('a pod of both families', () =>
 
 test('a subnet of both families has rules and tables for both', () => {
   const both = { ...primary, gateways: [ip('10.0.16.1'), ip('fe80::1')] }
-  check(desiredObjects([both], []), [
+  check(wanted([both], []), [
     'rule 512: inet4 lookup 200',
     'rule 1024: inet4 fwmark 0x1000000 lookup 201',
     'rule 512: inet6 lookup 200',
@@ -103,7 +113,7 @@ test('a subnet of both families has rules and tables for both', () => {
 // The promise of the layout: rules grow with NICs alone.
 test('the number of rules does not depend on pods', () => {
   const rules = (pods: number) =>
-    desiredObjects(
+    wanted(
       [primary, secondary],
       Array.from({ length: pods }, (_, i) => pod(`p${i}`, 1 + (i % 2), `10.0.18.${i}`)),
     ).rules.length
@@ -111,14 +121,14 @@ test('the number of rules does not depend on pods', () => {
 })
 
 test('links of 127 slots fit the mark, and marks keep to their bits', () => {
-  const last = desiredObjects([{ ...secondary, slot: 127 }], [])
+  const last = wanted([{ ...secondary, slot: 127 }], [])
   check({ ...last, routes: [], addresses: [] }, [
     'rule 512: inet4 lookup 200',
     'rule 1024: inet4 fwmark 0x7f000000 lookup 327',
   ])
 })
 
-const all = desiredObjects([primary, secondary], [pod('a', 2, '10.0.17.7')])
+const all = wanted([primary, secondary], [pod('a', 2, '10.0.17.7')])
 const nothing: HostObjects = { routes: [], rules: [], neighbours: [], elements: [], addresses: [] }
 const never = () => false
 
@@ -152,7 +162,26 @@ test('an object that differs in one thing is replaced', () => {
   const found = { ...all, routes: [{ ...route!, source: ip('10.0.16.9') }, ...others] }
   const { missing, excess } = diffObjects(found, all, never)
   check(missing, ['route 10.0.17.7/32 dev 1002 table 200 src 10.0.16.4'])
-  check(excess, ['route 10.0.17.7/32 dev 1002 table 200 src 10.0.16.9'])
+  // Adding it replaced the other: a removal would find the new one.
+  check(excess, [])
+})
+
+test('a NIC whose IPv6 gateway is an address of the subnet, and one without any address of its own', () => {
+  const global = { ...secondary, primaryAddresses: [], gateways: [ip('2001:db8::fff7')] }
+  check(wanted([global], []), [
+    'rule 512: inet6 lookup 200',
+    'rule 1024: inet6 fwmark 0x2000000 lookup 202',
+    'route 2001:db8::fff7/128 dev 3 table 202',
+    'route ::/0 via 2001:db8::fff7 dev 3 table 202',
+  ])
+})
+
+test('a node whose pods have no IPv6 takes nothing of it, whatever its subnet has', () => {
+  const gateways = (families: readonly (4 | 6)[]) =>
+    desiredHost(filledNode({ families }).state).nics[0]?.gateways
+  expect(gateways([4])).toEqual(['10.0.16.1'])
+  expect(gateways([6])).toEqual(['10.0.16.1', 'fe80::1'])
+  expect(gateways([4, 6])).toEqual(['10.0.16.1', 'fe80::1'])
 })
 
 const withPod = (): TestNode => {

@@ -29,6 +29,7 @@ export type NicWiring = {
   readonly mac: Mac
   readonly isPrimary: boolean
   readonly primaryAddresses: readonly Ip[]
+  /** Next hop per family that pods have; an IPv6 one may be link-local or an address of the subnet. */
   readonly gateways: readonly Ip[]
 }
 
@@ -95,12 +96,14 @@ export const markMask = 0x7f00_0000
 export const nicTable = (slot: number): number => podTable + slot
 export const nicMark = (slot: number): number => slot * 2 ** 24
 
-/** Every object the wiring wants; NICs without a device are not part of it yet. */
+/**
+ * Every object the wiring wants; NICs without a device are not part of it yet. `sources` are the
+ * node's own addresses, for its own packets to pods.
+ */
 export const desiredObjects = (
-  nics: readonly PresentNic[],
-  pods: readonly PodWiring[],
+  { nics, pods }: { readonly nics: readonly PresentNic[]; readonly pods: readonly PodWiring[] },
+  sources: readonly Ip[],
 ): HostObjects => {
-  const sources = nics.find(nic => nic.isPrimary)?.primaryAddresses ?? []
   const families = new Set(nics.flatMap(nic => nic.gateways.map(familyOf)))
   const perPod = pods.map(pod => podObjects(pod, sources))
   const routes = [...perPod.flatMap(({ routes }) => routes), ...nics.flatMap(nicRoutes)]
@@ -167,16 +170,21 @@ export const diffObjects = (
   isForeign: (device: number) => boolean,
 ): HostDiff => {
   const isOurs = (spec: { readonly device: number }): boolean => !isForeign(spec.device)
+  const missing = lacking(desired.routes, observed.routes, routeText)
+  // Those are replaced; a removal would find the route that has taken their place.
+  const replaced = new Set(missing.map(placeOf))
   return {
     missing: {
-      routes: lacking(desired.routes, observed.routes, routeText),
+      routes: missing,
       rules: lacking(desired.rules, observed.rules, ruleText),
       neighbours: lacking(desired.neighbours, observed.neighbours, neighbourText),
       elements: lacking(desired.elements, observed.elements, elementText),
       addresses: lacking(desired.addresses, observed.addresses, addressText),
     },
     excess: {
-      routes: lacking(observed.routes, desired.routes, routeText).filter(isOurs),
+      routes: lacking(observed.routes, desired.routes, routeText).filter(
+        route => isOurs(route) && !replaced.has(placeOf(route)),
+      ),
       rules: lacking(observed.rules, desired.rules, ruleText),
       neighbours: [],
       elements: lacking(observed.elements, desired.elements, elementText).filter(isOurs),
@@ -184,6 +192,8 @@ export const diffObjects = (
     },
   }
 }
+
+const placeOf = ({ destination, table }: RouteSpec): string => `${destination} in ${table}`
 
 const lacking = <Spec>(
   wanted: readonly Spec[],

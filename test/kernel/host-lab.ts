@@ -22,6 +22,13 @@ export const nicAddress = { 1: '10.0.0.10', 2: '10.0.0.20' } as const
 export const insideHost = '10.0.9.9'
 export const outsideHost = '203.0.113.9'
 
+/** The same for IPv6: the secondary NIC has no address of its own; pods have 2001:db8:0:SLOT::N. */
+export const nicAddress6 = '2001:db8::10'
+export const insideHost6 = '2001:db8:0:9::9'
+export const outsideHost6 = '2001:db9::9'
+/** The gateway is known by a link-local address, as on AWS, or by one of the subnet, as on Alibaba. */
+export const gateways6 = { linkLocal: 'fe80::1234:5678:9abc', global: '2001:db8::fff7' } as const
+
 const gateway = '10.0.0.1'
 const nicMac = { 1: '02:00:00:00:00:01', 2: '02:00:00:00:00:02' } as const
 const mtu = 9001
@@ -32,8 +39,13 @@ export type Lab = {
   readonly vpc: Namespace
 }
 
+export type LabOptions = {
+  /** The VPC has IPv6, too. */
+  readonly hasIpv6?: boolean
+}
+
 /** Builds node and VPC. */
-export const makeLab = (): Lab => {
+export const makeLab = ({ hasIpv6 = false }: LabOptions = {}): Lab => {
   const [node, vpc] = [makeNamespace(), makeNamespace()]
   const nodeLines = [
     'link set lo up',
@@ -46,12 +58,31 @@ export const makeLab = (): Lab => {
     ...[gateway, insideHost, outsideHost].map(address => `address add ${address}/32 dev lo`),
     ...nics.flatMap(plug(node)),
   ]
-  batch(vpc, vpcLines)
-  batch(node, nodeLines)
+  batch(vpc, hasIpv6 ? [...vpcLines, ...vpcLines6] : vpcLines)
+  batch(node, hasIpv6 ? [...nodeLines, ...nodeLines6] : nodeLines)
   runIn(vpc, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward')
+  if (hasIpv6) runIn(vpc, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv6/conf/all/forwarding')
   runIn(vpc, 'nft', guard)
   return { node, vpc }
 }
+
+// What a NIC with this MAC calls itself on its link (RFC 4291, appendix A).
+const linkLocal = (slot: 1 | 2): string => `fe80::ff:fe00:${slot}`
+
+const vpcLines6 = [
+  ...[insideHost6, outsideHost6].map(address => `address add ${address}/128 dev lo`),
+  ...([1, 2] as const).flatMap(slot => [
+    `address add ${gateways6.linkLocal}/64 dev p${slot} nodad`,
+    `address add ${gateways6.global}/128 dev p${slot} nodad`,
+    `route add 2001:db8:0:${slot}::/64 via ${linkLocal(slot)} dev p${slot}`,
+  ]),
+  `route add ${nicAddress6}/128 via ${linkLocal(1)} dev p1`,
+]
+
+const nodeLines6 = [
+  `address add ${nicAddress6}/64 dev eth0 nodad`,
+  `route add ::/0 via ${gateways6.linkLocal} dev eth0`,
+]
 
 const nics = [1, 2] as const
 
@@ -70,6 +101,8 @@ const guard = `table inet guard {
     type filter hook prerouting priority -300;
     iif p1 ip saddr != { ${nicAddress[1]}, 10.0.1.0/24 } counter drop
     iif p2 ip saddr != { ${nicAddress[2]}, 10.0.2.0/24 } counter drop
+    iif p1 ip6 saddr != { ${nicAddress6}, 2001:db8:0:1::/64, fe80::/10, :: } counter drop
+    iif p2 ip6 saddr != { 2001:db8:0:2::/64, fe80::/10, :: } counter drop
   }
 }`
 
@@ -135,6 +168,39 @@ export const desired = (
   ...more,
 })
 
+/** The same where the VPC has IPv6, whose gateway is known by one of `gateways6`. */
+export const desired6 = (
+  pods: readonly PodWiring[],
+  kind: keyof typeof gateways6 = 'linkLocal',
+): HostWiring => {
+  const wiring = desired(pods)
+  return {
+    ...wiring,
+    nics: wiring.nics.map(nic => ({
+      ...nic,
+      primaryAddresses: nic.isPrimary
+        ? [...nic.primaryAddresses, ip(nicAddress6)]
+        : nic.primaryAddresses,
+      gateways: [...nic.gateways, ip(gateways6[kind])],
+    })),
+    nat: { isEnabled: true, insideCidrs: [...wiring.nat.insideCidrs, cidr('2001:db8::/32')] },
+  }
+}
+
+/** Pod number N with an address of each family given. */
+export const podOf = (
+  families: readonly (4 | 6)[],
+  slot: 1 | 2,
+  { number, netns }: { readonly number: number; readonly netns: string },
+): PodWiring => {
+  const pod = podOn(slot, number, netns)
+  const addresses = {
+    4: pod.ips[0] ?? ip('::'),
+    6: ip(`2001:db8:0:${slot}::${number.toString(16)}`),
+  }
+  return { ...pod, ips: families.map(family => addresses[family]) }
+}
+
 /** Pod number N (1 to 254) on a NIC, in a namespace of its own or in the given one. */
 export const podOn = (slot: 1 | 2, number: number, netns: string): PodWiring => {
   const low = [10, 0, slot, number].map(byte => byte.toString(16).padStart(2, '0'))
@@ -175,6 +241,7 @@ export const dumpNode = ({ node }: Lab, options: { readonly handles?: boolean } 
     ...lines('ip', '-o', '-d', 'link').map(line => line.replaceAll(/ (state|qlen) \S+/g, '')),
     ...addresses(node),
     ...lines('ip', 'rule'),
+    ...lines('ip', '-6', 'rule').map(line => `6 ${line}`),
     ...lines('ip', 'route', 'show', 'table', 'all').filter(line => !/fe80:|ff00:/.test(line)),
     ...lines('ip', 'neighbour', 'show', 'nud', 'permanent'),
     ...rulesetLines(runIn(node, 'nft', ...list)),
