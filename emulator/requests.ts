@@ -8,9 +8,8 @@ const plain = (kind: string) => z.strictObject({ kind: z.literal(kind) })
 
 const effect = z.union([
   ...['throttle', 'loseReply', 'reset', 'hang', 'malformed'].map(plain),
-  ...['subnetExhausted', 'subnetFragmented', 'deviceMissing', 'deviceRenamed', 'attachStuck'].map(
-    plain,
-  ),
+  ...['subnetExhausted', 'subnetFragmented'].map(plain),
+  ...['deviceMissing', 'deviceRenamed', 'attachStuck', 'detachStuck'].map(plain),
   z.strictObject({
     kind: z.literal('fail'),
     code: z.string().min(1),

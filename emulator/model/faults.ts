@@ -28,6 +28,8 @@ export type Effect =
   | { readonly kind: 'deviceRenamed' }
   /** The attachment stays `attaching` for ever. */
   | { readonly kind: 'attachStuck' }
+  /** The attachment stays `detaching` until detaching is asked for again. */
+  | { readonly kind: 'detachStuck' }
   /** Added to the metadata service's lag. */
   | { readonly kind: 'metadataLate'; readonly ms: number }
   /** The metadata service answers with this status. */

@@ -91,15 +91,17 @@ export const attachNic = (
 export const detachNic = (world: World, attachmentId: string): void => {
   const nic = found(nicByAttachment(world, attachmentId), 'attachment', attachmentId)
   const { attachment } = nic
-  if (attachment === undefined || attachment.state === 'detaching') return
+  if (attachment === undefined) return
   checkHotPlug(world, nic.id, instanceOf(world, attachment.instanceId))
   if (attachment.deviceIndex === 0 && attachment.cardIndex === 0) {
     throw refuse({ kind: 'primaryNic', nicId: nic.id })
   }
-  putNic(world, nic.id, {
-    ...nic,
-    attachment: { ...attachment, state: 'detaching', isPlugged: false },
-  })
+  if (attachment.state !== 'detaching') {
+    const detaching = { ...attachment, state: 'detaching', isPlugged: false } as const
+    putNic(world, nic.id, { ...nic, attachment: detaching })
+  }
+  const occasion = occasionOf(world, attachment.instanceId)
+  if (world.faults.strike(['detachStuck'], occasion).length > 0) return
   later(world, delay(world, 'detachingMs'), () =>
     changeAttached(world, nic.id, attachmentId, () => undefined),
   )
