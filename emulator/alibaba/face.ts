@@ -268,7 +268,7 @@ const recommend = (product: string, code: string, requestId: string): string => 
     product: product === 'ecs' ? 'Ecs' : 'Vpc',
     requestId,
   })
-  return `https://api.alibabacloud.com/troubleshoot?${query}`
+  return `https://api.alibabacloud.com/troubleshoot?${query.toString()}`
 }
 
 const jsonAnswer = (status: number, requestId: string, body: string): Answer => ({

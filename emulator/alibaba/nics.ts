@@ -12,7 +12,7 @@ import {
   nicsOfInstance,
   putNic,
 } from '#emulator/model/world.ts'
-import { type Actions, type CallContext, ecs } from './action.ts'
+import { type Actions, ecs } from './action.ts'
 import { limitedLend, readLend4, readLend6 } from './addresses.ts'
 import {
   ApiError,
