@@ -16,6 +16,7 @@ import type { Client } from './client.ts'
 import { describeNic, describeNicsOf, findNic } from './describe.ts'
 import { invalidStateCode, ownFailure } from './failures.ts'
 import type { NicParts } from './nics.ts'
+import type { Places } from './places.ts'
 import { type Nic, type Surroundings, cloudNicOf, holderOf, idOf } from './shapes.ts'
 
 type AttachRequest = { readonly nic: NicId; readonly deviceIndex: number }
@@ -31,7 +32,9 @@ export const attachNic = async (
   const wanted = { ...request, instance: around.instance }
   const site = mutation('AttachNetworkInterface', `NIC ${request.nic}`)
   const nics = await describeNicsOf(client, wanted.instance, signal)
-  checkPlace(places.of(nics), { site, wanted })
+  // A NIC that was detached by hand gives its place back here.
+  places.of(nics)
+  checkPlace(places, { site, wanted })
   const isThere = nics.some(nic => idOf(nic) === wanted.nic && isOnItsWay(nic, wanted.instance))
   if (!isThere) await attach(client, { site, wanted }, signal)
   places.take(wanted.nic, wanted.deviceIndex)
@@ -49,15 +52,12 @@ type Attempt = { readonly site: Site; readonly wanted: Wanted }
 const problem = (site: Site, what: OwnFailure): CallFailed => new CallFailed(ownFailure(site, what))
 
 // ECS would attach it all the same, but then two NICs of this node claimed one number.
-const checkPlace = (places: ReadonlyMap<NicId, number>, { site, wanted }: Attempt): void => {
-  for (const [nic, place] of places) {
-    if (nic === wanted.nic || place !== wanted.deviceIndex) continue
-    throw problem(site, {
-      kind: 'conflict',
-      code: 'PlaceTaken',
-      text: `NIC ${nic} is device ${place} already`,
-    })
-  }
+const checkPlace = (places: Places, { site, wanted }: Attempt): void => {
+  const { nic, deviceIndex } = wanted
+  const holder = places.holder(deviceIndex)
+  if (holder === undefined || holder === nic) return
+  const text = `NIC ${holder} is device ${deviceIndex} already`
+  throw problem(site, { kind: 'conflict', code: 'PlaceTaken', text })
 }
 
 const isOnItsWay = (nic: Nic, instance: InstanceId): boolean =>

@@ -38,4 +38,15 @@ test('a description from before the attachment frees no place, one from after it
   check(places.of([primary, nic('eni-c', '2026-01-03')]), { 'eni-0': 0, 'eni-c': 3 })
   check(places.of([primary, nic('eni-c', '2026-01-03', free)]), { 'eni-0': 0 })
   expect(places.has(nicId('eni-c'))).toBe(false)
+  expect(places.holder(3)).toBeUndefined()
+})
+
+// Whoever asks for a place knows better than the order of creation, in which a gap closes.
+test('a place that was only counted out is free for who asks for it', () => {
+  const places = createPlaces()
+  check(places.of([primary, nic('eni-b', '2026-01-03')]), { 'eni-0': 0, 'eni-b': 1 })
+  expect(places.holder(1)).toBeUndefined()
+  places.take(nicId('eni-c'), 1)
+  expect(places.holder(1)).toBe('eni-c')
+  check(places.of([primary, nic('eni-b', '2026-01-03')]), { 'eni-0': 0, 'eni-b': 2, 'eni-c': 1 })
 })

@@ -11,6 +11,8 @@ export interface Places {
   leave(nic: NicId): void
   /** True for what this process attached and has not detached. */
   has(nic: NicId): boolean
+  /** Who was attached here by this process; places of others are only counted out. */
+  holder(place: number): NicId | undefined
   /** Places of the attached NICs among these, and of those that do not show yet. */
   of(nics: readonly Nic[]): ReadonlyMap<NicId, number>
 }
@@ -31,6 +33,7 @@ export const createPlaces = (): Places => {
     take: (nic, place) => void taken.set(nic, { place, wasSeen: false }),
     leave: nic => void taken.delete(nic),
     has: nic => taken.has(nic),
+    holder: place => [...taken].find(([, known]) => known.place === place)?.[0],
     of: nics => {
       nics.forEach(note)
       const places = new Map([...taken].map(([nic, { place }]) => [nic, place]))
