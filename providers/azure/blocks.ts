@@ -12,16 +12,16 @@ import { patiently } from './calls.ts'
 import type { Arm } from './client.ts'
 import { type Document, isUniformNic, readNic } from './documents.ts'
 import { ownFailure } from './failures.ts'
-import { type RawConfig, type RawNic, configsOf, isOurs, ownBlocks } from './shapes.ts'
-import { blockOf, nameOf, primaryConfigOf, serialOf, stateOf } from './shapes.ts'
+import { type Known, type RawConfig, type RawNic, configsOf, isOurs } from './shapes.ts'
+import { blockOf, nameOf, ownBlocks, primaryConfigOf, serialOf, stateOf } from './shapes.ts'
 import { type Change, type Writer, siteOf } from './writer.ts'
 
 /** What lending and returning work with. */
 export type BlockParts = {
   readonly arm: Arm
   readonly writer: Writer
-  /** The highest number in a name given so far, by NIC: a name is not used twice in a life. */
-  readonly serials: Map<NicId, number>
+  /** Shared with observing: what is new must succeed before it counts. */
+  readonly known: Map<NicId, Known>
 }
 
 /** Only what this call added and Azure made good, in canonical order. */
@@ -39,8 +39,9 @@ export const lendBlocks = async (
     parts.writer.write(parts.arm, { nic, change }, signal),
   )
   const after = await settled(parts.arm, { nic, names, seen: written.nic }, signal)
-  const lent = ownBlocks(after)
+  const lent = ownBlocks(after, new Set())
   const got = names.flatMap(name => lent.get(name) ?? [])
+  parts.known.set(nic, new Set([...(parts.known.get(nic) ?? []), ...lent.keys()]))
   await discard(parts, { nic, after, names: names.filter(name => !lent.has(name)) }, signal)
   if (got.length > 0 || written.failure === undefined) return present(got, { nic, blocks })
   throw explained(nic, blocks, certain(written.failure))
@@ -58,11 +59,12 @@ type Lending = {
 }
 
 const adding =
-  ({ serials }: BlockParts, { nic, blocks, names }: Lending): Change =>
+  ({ known }: BlockParts, { nic, blocks, names }: Lending): Change =>
   (configs, document) => {
-    const highest = Math.max(serials.get(nic) ?? 0, ...configs.map(serialOf))
+    if (!known.has(nic)) known.set(nic, new Set(ownBlocks(document.nic, undefined).keys()))
+    // Unique because the write holds only for the list that was read.
+    const highest = Math.max(0, ...configs.map(serialOf))
     const chosen = Array.from({ length: blocks.count }, (_, i) => nameOf(highest + 1 + i))
-    serials.set(nic, highest + blocks.count)
     names.splice(0, names.length, ...chosen)
     return [...configs, ...chosen.map(name => newConfig(name, blocks, document))]
   }

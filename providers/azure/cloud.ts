@@ -7,7 +7,7 @@ import type { Outcome } from '#core/ports.ts'
 import { failed } from '#core/ports.ts'
 import { outcomeOf } from '../common/calls.ts'
 import type { CloudOptions, ProviderCloud } from '../common/options.ts'
-import { type BlockParts, lendBlocks, returnBlocks } from './blocks.ts'
+import { lendBlocks, returnBlocks } from './blocks.ts'
 import type { Arm } from './client.ts'
 import { azureEnvironment } from './config.ts'
 import { createCredential } from './credential.ts'
@@ -35,7 +35,6 @@ export const createAzureCloud = (options: CloudOptions): ProviderCloud => {
     known: new Map(),
   }
   const writer = createWriter()
-  const serials: BlockParts['serials'] = new Map()
 
   return {
     describeNode: signal =>
@@ -48,7 +47,7 @@ export const createAzureCloud = (options: CloudOptions): ProviderCloud => {
     lendBlocks: (request, signal) =>
       outcomeOf(async () => {
         const { arm } = await session(signal)
-        return lendBlocks({ arm, writer, serials }, request, signal)
+        return lendBlocks({ arm, writer, known: parts.known }, request, signal)
       }),
     returnBlocks: (request, signal) =>
       outcomeOf(async () => {

@@ -9,7 +9,7 @@ import { read } from './calls.ts'
 import { computePath, readNic, uniformNicsPath } from './documents.ts'
 import type { Session } from './identity.ts'
 import { type NicsMaxSource, addressesMax } from './limits.ts'
-import { type RawNic, cloudNicOf, configsOf, foreignCountOf, listOf } from './shapes.ts'
+import { type Known, type RawNic, cloudNicOf, configsOf, foreignCountOf, listOf } from './shapes.ts'
 import { isManaged, nicIdOf, ownBlocks, subnetIdOf } from './shapes.ts'
 import { type SubnetSource, networkPrefixes } from './subnets.ts'
 
@@ -17,8 +17,7 @@ export type NodeParts = {
   readonly node: string
   readonly nicsMax: NicsMaxSource
   readonly subnets: SubnetSource
-  /** Names of our configurations that have been seen to succeed, by NIC; kept here. */
-  readonly known: Map<NicId, ReadonlySet<string>>
+  readonly known: Map<NicId, Known>
 }
 
 /** Everything Azure says of this node that decisions need. */
@@ -68,7 +67,7 @@ export const observe = async (
   const subnets = await parts.subnets(session, managedSubnets(nics), signal)
   const seen = nics.map((nic, deviceIndex): CloudNic => {
     const id = nicIdOf(nic)
-    const known = parts.known.get(id) ?? new Set()
+    const known = parts.known.get(id)
     parts.known.set(id, new Set(ownBlocks(nic, known).keys()))
     const instance = session.identity.instanceId
     return cloudNicOf(nic, { instance, deviceIndex, subnets, known })

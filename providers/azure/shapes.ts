@@ -98,23 +98,24 @@ export const blockOf = ({ properties }: RawConfig): Cidr | undefined => {
 export const stateOf = ({ properties }: RawConfig): string =>
   properties?.provisioningState ?? 'Succeeded'
 
-/** Blocks of ours by name, of those configurations that hold one and did not fail. */
-export const ownBlocks = (
-  nic: RawNic,
-  known: ReadonlySet<string> = new Set(),
-): ReadonlyMap<string, Cidr> => {
+/** Names of our configurations that have been seen to succeed; undefined at the first look. */
+export type Known = ReadonlySet<string> | undefined
+
+/** Blocks of ours by name, of those configurations that hold one and count. */
+export const ownBlocks = (nic: RawNic, known: Known): ReadonlyMap<string, Cidr> => {
   const blocks = new Map<string, Cidr>()
   for (const config of configsOf(nic)) {
     const block = blockOf(config)
     const name = present(config.name, 'name of an ipConfiguration')
-    if (block === undefined || !isOurs(config) || !isUsable(config, known.has(name))) continue
+    if (block === undefined || !isOurs(config) || !isUsable(config, known?.has(name) ?? true))
+      continue
     blocks.set(name, block)
   }
   return blocks
 }
 
-// Every write shows old configurations as Updating for a moment; those stay. A new one counts only
-// once it has succeeded.
+// Every write shows old configurations as Updating for a moment; those stay, and at the first look
+// all may be old. A new one counts only once it has succeeded.
 const isUsable = (config: RawConfig, isKnown: boolean): boolean => {
   const state = stateOf(config)
   return state === 'Succeeded' || (isKnown && state !== 'Failed' && state !== 'Deleting')
@@ -124,8 +125,7 @@ export type Surroundings = {
   readonly instance: InstanceId
   readonly deviceIndex: number
   readonly subnets: ReadonlyMap<SubnetId, Subnet>
-  /** Names of our configurations that have been seen to succeed. */
-  readonly known: ReadonlySet<string>
+  readonly known: Known
 }
 
 export const cloudNicOf = (nic: RawNic, around: Surroundings): CloudNic => {
