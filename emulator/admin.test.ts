@@ -82,3 +82,14 @@ test('instances are launched and terminated by name', async () => {
 test('an unknown route names those that exist', async () => {
   expect((await ask('GET /nothing'))['error']).toContain('GET /state')
 })
+
+test('an accelerated machine is maintained, and no other', async () => {
+  const fast = { name: 'node-e', type: 'm5.large', subnet: 'a', accelerated: true }
+  expect(await ask('POST /instances', { ...fast, renames: true })).toMatchObject({ renames: true })
+  expect(await ask('POST /maintenance', { instance: 'node-e', ms: 60_000 })).toEqual({})
+  const isSlow = ({ attachment }: ReturnType<typeof emulator.state>['nics'][number]) =>
+    attachment?.isSlow
+  expect(emulator.state().nics.map(isSlow)).toEqual([false, false, true])
+  expect((await ask('POST /maintenance', { instance: 'node-a', ms: 1 }))['status']).toBe(400)
+  expect((await ask('POST /maintenance', { instance: 'node-e' }))['error']).toContain('maintenance')
+})

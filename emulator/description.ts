@@ -4,7 +4,7 @@ import { type Cidr, type Ip, cidr } from '#core/ip.ts'
 import { runInstance } from './model/instances.ts'
 import type { Instance, ScaleSetMembership, Tags } from './model/types.ts'
 import { addGroup, addSubnet, addVpc } from './model/vpc.ts'
-import type { World } from './model/world.ts'
+import { type World, spans } from './model/world.ts'
 import type { FabricRule } from './ports.ts'
 
 /** A VPC as its owner would write it down. */
@@ -43,6 +43,8 @@ export interface DescribedInstance {
   readonly type: string
   /** Name of a subnet. */
   readonly subnet: string
+  /** Where subnets span their region: the machine's own zone. Left out: the subnet's. */
+  readonly zone?: string
   /** Names of groups; empty or left out: `default`. */
   readonly groups?: readonly string[]
   /** Left out: `ew-` and the name. */
@@ -110,6 +112,7 @@ export const launch = (
     netns: instance.netns ?? defaultNetns(instance.name),
     type: instance.type,
     ...placeOf(place, instance),
+    zone: zoneOf(world, place, instance),
     secondaryNics: (instance.secondaryNics ?? []).map(nic => ({
       ...placeOf(place, nic),
       tags: nic.tags ?? {},
@@ -133,6 +136,16 @@ const placeOf = (
   subnetId: lookUp(subnetIds, 'subnet', subnet),
   groupIds: groups.map(name => lookUp(groupIds, 'security group', name)),
 })
+
+const zoneOf = (
+  world: World,
+  { subnetIds }: Pick<Built, 'subnetIds'>,
+  { name, subnet, zone }: DescribedInstance,
+): string | undefined => {
+  const place = world.subnets.get(lookUp(subnetIds, 'subnet', subnet))?.zone ?? ''
+  if (zone === undefined || spans(world, place, zone)) return zone
+  throw new TypeError(`instance "${name}" cannot be in ${zone}: its subnet lies in ${place}`)
+}
 
 /** Name of an instance's network namespace when nobody chose one. */
 export const defaultNetns = (name: string): string => `ew-${name}`

@@ -73,6 +73,12 @@ describe('the default layout', () => {
     expect(layout.instances[0]?.secondaryNics).toEqual([{ subnet: 'nodes-a' }])
   })
 
+  test('has subnets that span the location where the cloud has them so', () => {
+    const layout = defaultLayout({ cloud: 'azure', nodes: 2, instanceType: 'Standard_D4s_v5' })
+    expect(layout.subnets.map(({ zone }) => zone)).toEqual(['eastus', 'eastus'])
+    expect(layout.instances.map(({ zone }) => zone)).toEqual(['eastus-1', 'eastus-2'])
+  })
+
   test('keeps the limit', () => {
     expect(defaultLayout({ nodes: nodesMax, instanceType: 'x' }).instances).toHaveLength(nodesMax)
     expect(() => defaultLayout({ nodes: nodesMax + 1, instanceType: 'x' })).toThrow(/0 to 64/)

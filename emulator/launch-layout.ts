@@ -31,12 +31,16 @@ export const instanceTypes: Readonly<Record<PlatformName, string>> = {
   alibaba: 'ecs.g7.large',
 }
 
-/** Zones of the default subnets. A subnet of Azure spans its location, so both are the same. */
+/** Zones of nodes, in turn. */
 const zones: Readonly<Record<PlatformName, readonly [string, string]>> = {
   aws: ['us-east-1a', 'us-east-1b'],
-  azure: ['eastus', 'eastus'],
+  azure: ['eastus-1', 'eastus-2'],
   alibaba: ['cn-hangzhou-h', 'cn-hangzhou-i'],
 }
+
+/** Where the subnet of a zone lies: those of Azure span their location. */
+const subnetPlace = (cloud: PlatformName, zone: string): string =>
+  cloud === 'azure' ? zone.replace(/-\d+$/, '') : zone
 
 const cidrText = z.string().transform((text, context): Cidr => {
   const parsed = parseCidr(text)
@@ -87,6 +91,8 @@ const instance = z.strictObject({
   name,
   type: z.string(),
   subnet: name,
+  /** Where subnets span their region: the machine's own zone. */
+  zone: z.string().optional(),
   securityGroups: z.array(name).default([]),
   primaryAddress: ipText.optional(),
   /** Left out: `eniway-node`; '' is none. */
@@ -197,13 +203,13 @@ export const defaultLayout = (options: DefaultLayout): Description => {
     subnets: [
       {
         name: 'nodes-a',
-        zone: zones[cloud][0],
+        zone: subnetPlace(cloud, zones[cloud][0]),
         cidr: cidr('10.0.0.0/20'),
         cidr6: cidr('2001:db8:0:100::/64'),
       },
       {
         name: 'nodes-b',
-        zone: zones[cloud][1],
+        zone: subnetPlace(cloud, zones[cloud][1]),
         cidr: cidr('10.0.16.0/20'),
         cidr6: cidr('2001:db8:0:101::/64'),
       },
@@ -211,7 +217,8 @@ export const defaultLayout = (options: DefaultLayout): Description => {
     instances: Array.from({ length: nodes }, (_, index) => {
       const subnetName = index % 2 === 0 ? 'nodes-a' : 'nodes-b'
       const secondaryNics = Array.from({ length: nics - 1 }, () => ({ subnet: subnetName }))
-      const place = { subnet: subnetName, addressCount6: 1, secondaryNics }
+      const zone = zones[cloud][index % 2 === 0 ? 0 : 1]
+      const place = { subnet: subnetName, zone, addressCount6: 1, secondaryNics }
       return { name: nodeName(index), type: instanceType, ...place }
     }),
   }
@@ -233,13 +240,14 @@ const descriptionOf = (layout: Layout): Description => ({
 })
 
 const instanceOf = (described: z.infer<typeof instance>): DescribedInstance => {
-  const { securityGroups, primaryAddress, role, scaleSet, secondaryNics, ...rest } = described
+  const { securityGroups, primaryAddress, role, scaleSet, zone, secondaryNics, ...rest } = described
   return {
     ...rest,
     groups: securityGroups,
     secondaryNics: secondaryNics.map(({ securityGroups: groups, ...nic }) => ({ ...nic, groups })),
     ...(primaryAddress === undefined ? {} : { primaryAddress }),
     ...(role === undefined ? {} : { role }),
+    ...(zone === undefined ? {} : { zone }),
     ...(scaleSet === undefined ? {} : { scaleSet }),
   }
 }

@@ -7,7 +7,7 @@ import type { Fault } from './model/faults.ts'
 const plain = (kind: string) => z.strictObject({ kind: z.literal(kind) })
 
 const effect = z.union([
-  ...['throttle', 'loseReply', 'reset', 'hang', 'malformed'].map(plain),
+  ...['throttle', 'loseReply', 'reset', 'hang', 'malformed', 'foreignWrite'].map(plain),
   ...['subnetExhausted', 'subnetFragmented'].map(plain),
   ...['deviceMissing', 'deviceRenamed', 'attachStuck', 'detachStuck'].map(plain),
   z.strictObject({
@@ -15,6 +15,7 @@ const effect = z.union([
     code: z.string().min(1),
     status: z.int().min(400).max(599).optional(),
   }),
+  z.strictObject({ kind: z.literal('operationFail'), code: z.string().min(1) }),
   z.strictObject({ kind: z.literal('delay'), ms: z.number().min(0) }),
   z.strictObject({ kind: z.literal('metadataLate'), ms: z.number().min(0) }),
   z.strictObject({ kind: z.literal('metadataFail'), status: z.int().min(400).max(599) }),
@@ -41,6 +42,7 @@ const instance = z.strictObject({
   name: z.string().regex(/^[a-z0-9-]{1,40}$/, 'lower-case letters, digits and hyphens'),
   type: z.string(),
   subnet: z.string(),
+  zone: z.string().optional(),
   groups: z.array(z.string()).optional(),
   netns: z.string().optional(),
   primaryAddress: address.optional(),

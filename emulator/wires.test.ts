@@ -1,6 +1,9 @@
 // What the packet plane is told: judged on a fabric that only remembers its present state.
 import { expect, test } from 'vitest'
+import { ip } from '#core/ip.ts'
+import { launch } from './description.ts'
 import { assign, unassign } from './model/addresses.ts'
+import { maintain } from './model/devices.ts'
 import { terminateInstance } from './model/instances.ts'
 import { attachNic, createNic, detachNic } from './model/nics.ts'
 import { nicOf, nicsOfInstance } from './model/world.ts'
@@ -135,4 +138,24 @@ test('a terminated instance leaves the fabric after its NICs', async () => {
   await wires.idle()
   expect([nics.size, instances.size]).toEqual([1, 1])
   expect(errors).toEqual([])
+})
+
+test('the fabric knows the cloud and the machine of a NIC', async () => {
+  const traits = { mtu: 1500, gateway: () => ip('fe80::1234:5678:9abc') }
+  const { wires, nics, world, ids } = connected('none', 1, traits)
+  const described = { name: 'node-c', type: 'm5.large', subnet: 'a', addressCount6: 1 }
+  const place = { ...ids, isBooted: true }
+  const { id } = launch(world, { ...described, accelerated: true, renames: true }, place)
+  await wires.idle()
+  const [nic] = [...nics.values()].filter(({ instanceId }) => instanceId === id)
+  expect(nic).toMatchObject({
+    mtu: 1500,
+    gateway6: 'fe80::1234:5678:9abc',
+    deviceName: 'ens5',
+    fastPath: 'plugged',
+  })
+  expect(nic?.blocks[1]).toMatch(/^2600:1f18:0:100:.*\/128$/)
+  maintain(world, id, 1000)
+  await wires.idle()
+  expect(nics.get(nic?.id ?? '')?.fastPath).toBe('gone')
 })

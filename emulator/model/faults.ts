@@ -20,6 +20,10 @@ export type Effect =
   | { readonly kind: 'malformed' }
   /** Not more than this many blocks are lent by a call that asks for a number of them. */
   | { readonly kind: 'partial'; readonly granted: number }
+  /** The call succeeds and the asynchronous operation that it began ends with this code. */
+  | { readonly kind: 'operationFail'; readonly code: string }
+  /** Somebody else changes the thing that a write is about, right before the write. */
+  | { readonly kind: 'foreignWrite' }
   | { readonly kind: 'subnetExhausted' }
   | { readonly kind: 'subnetFragmented' }
   /** The attachment succeeds and the device never appears. */

@@ -82,6 +82,19 @@ test('without hot plug, NICs come and go while the machine is stopped', async ()
   expect(nicsOfInstance(world, node)).toHaveLength(1)
 })
 
+test('a NIC of a subnet that spans its region can go to any zone of it', () => {
+  const { world, ids, node, create } = setup()
+  const attach = (zone: string) => {
+    world.instances.set(node, { ...instanceOf(world, node), zone })
+    return () => attachNic(world, { nicId: create().id, instanceId: node, ...place })
+  }
+  expect(attach('us-east-1b')).toThrow(/zoneDiffers/)
+  const subnet = world.subnets.get(ids.subnetIds['a'] ?? '')
+  if (subnet !== undefined) world.subnets.set(subnet.id, { ...subnet, zone: 'us-east-1' })
+  expect(attach('us-west-1b')).toThrow(/zoneDiffers/)
+  expect(attach('us-east-1b')().state).toBe('attaching')
+})
+
 test('a machine that stops loses its devices, not its NICs', async () => {
   const { world, clock, node, plugged } = setup('documented')
   stopInstance(world, node)

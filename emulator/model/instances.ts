@@ -13,6 +13,8 @@ export interface RunRequest {
   readonly netns: string
   readonly type: string
   readonly subnetId: string
+  /** Left out: the subnet's. */
+  readonly zone?: string | undefined
   readonly groupIds: readonly string[]
   readonly primaryAddress: Ip | undefined
   readonly role: string | undefined
@@ -42,7 +44,7 @@ export const runInstance = (world: World, request: RunRequest): Instance => {
     id: newId(world, 'instance'),
     name: request.name,
     type: request.type,
-    zone: subnet.zone,
+    zone: request.zone ?? subnet.zone,
     vpcId: subnet.vpcId,
     subnetId: subnet.id,
     netns: request.netns,

@@ -24,7 +24,7 @@ import {
   nicOf,
   nicsOfInstance,
 } from './world.ts'
-import { occasionOf, putNic } from './world.ts'
+import { occasionOf, putNic, spans } from './world.ts'
 
 /** What a new NIC shall have. */
 export interface CreateNicRequest {
@@ -264,7 +264,7 @@ const checkAttach = (
   if (instance.vpcId !== nic.vpcId) {
     throw refuse({ kind: 'vpcDiffers', id: nic.id, vpcId: instance.vpcId })
   }
-  if (instance.zone !== nic.zone) {
+  if (!spans(world, nic.zone, instance.zone)) {
     throw refuse({ kind: 'zoneDiffers', nicId: nic.id, instanceId: instance.id })
   }
   checkPlace(world, request)

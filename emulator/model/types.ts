@@ -17,6 +17,7 @@ export interface Subnet {
   readonly id: string
   readonly name: string
   readonly vpcId: string
+  /** Where a subnet spans its region (Azure), the region. */
   readonly zone: string
   readonly cidr: Cidr
   readonly cidr6: Cidr | undefined

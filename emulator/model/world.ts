@@ -104,6 +104,10 @@ export const instanceOf = (world: World, id: string): Instance => {
   return found(known ? world.instances.get(id) : undefined, 'instance', id)
 }
 
+/** True when things of that place can be in that zone: it is the zone, or the zone's region. */
+export const spans = (world: World, place: string, zone: string): boolean =>
+  place === zone || place === world.options.regionOf(zone)
+
 /** The NICs attached to an instance, in any state of attachment, by device index. */
 export const nicsOfInstance = (world: World, instanceId: string): readonly Nic[] =>
   allNics(world)
