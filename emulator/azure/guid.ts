@@ -1,0 +1,16 @@
+// GUIDs that depend on a name only, so that one seed always gives the same cloud.
+import { createHash } from 'node:crypto'
+
+/** A version 4 shaped GUID made from the digest of a text. */
+export const guidOf = (text: string): string =>
+  formatGuid(createHash('sha256').update(text).digest('hex'))
+
+/** Writes the first 32 of some hexadecimal digits as a GUID. */
+export const formatGuid = (hex: string): string =>
+  [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `4${hex.slice(13, 16)}`,
+    `8${hex.slice(17, 20)}`,
+    hex.slice(20, 32),
+  ].join('-')

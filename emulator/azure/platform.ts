@@ -1,0 +1,75 @@
+// Azure as a platform: ARM with its authority over HTTPS, the metadata service, and the variables
+// that lead the SDKs to both.
+import type { Platform, PlatformParts, PlatformServers } from '#emulator/platform.ts'
+import { defaultAccount, tenantId } from './account.ts'
+import type { Arm } from './arm.ts'
+import { createAuthority } from './authority.ts'
+import { type Certificate, createCertificate } from './certificate.ts'
+import { createFace } from './face.ts'
+import { createMetadataServer } from './metadata.ts'
+import { createDirectory } from './principals.ts'
+import { createArmServer } from './server.ts'
+import { createThrottle } from './throttle.ts'
+import { azureTraits } from './traits.ts'
+
+/** Azure's servers, and the certificate that clients in this process must be told to trust. */
+export interface AzureServers extends PlatformServers {
+  readonly certificate: Pick<Certificate, 'path' | 'cert'>
+  /** The state behind ARM, for tests that look behind the face. */
+  readonly arm: Arm
+}
+
+const open = async (parts: PlatformParts): Promise<AzureServers> => {
+  const { world, calls, region, accounts, apiHost } = parts
+  const arm: Arm = {
+    world,
+    subscriptionId: accounts[0]?.id ?? defaultAccount.id,
+    location: region,
+    directory: createDirectory(world.chance, parts),
+    records: new Map(),
+    operations: new Map(),
+  }
+  const certificate = await createCertificate([apiHost])
+  const faces = {
+    arm: createFace({ arm, throttle: createThrottle(parts.throttleFactor), calls }),
+    authority: createAuthority(arm.directory, () => world.clock.now()),
+  }
+  const api = createArmServer(faces, certificate)
+  api.once('close', certificate.remove)
+  const endpoint = (): string | undefined => {
+    const address = api.address()
+    const isListening = typeof address === 'object' && address !== null
+    if (!isListening) return undefined
+    return address.port === 443 ? `https://${apiHost}` : `https://${apiHost}:${address.port}`
+  }
+  return {
+    api,
+    scheme: 'https',
+    createMetadata: ask => createMetadataServer({ arm, endpoint, ask }),
+    environment: at => environment(parts, certificate, at),
+    certificate,
+    arm,
+  }
+}
+
+const environment = (
+  { accounts }: PlatformParts,
+  certificate: Certificate,
+  { api, metadata }: Parameters<PlatformServers['environment']>[0],
+): Readonly<Record<string, string>> => {
+  const account = accounts[0] ?? defaultAccount
+  const [key = defaultAccount.keys[0]] = account.keys
+  return {
+    AZURE_RESOURCE_MANAGER_ENDPOINT: api,
+    AZURE_AUTHORITY_HOST: api,
+    AZURE_SUBSCRIPTION_ID: account.id,
+    AZURE_TENANT_ID: tenantId,
+    AZURE_CLIENT_ID: key.accessKeyId,
+    AZURE_CLIENT_SECRET: key.secretAccessKey ?? 'any',
+    NODE_EXTRA_CA_CERTS: certificate.path,
+    ...(metadata === undefined ? {} : { AZURE_POD_IDENTITY_AUTHORITY_HOST: metadata }),
+  }
+}
+
+/** ARM, Entra ID as far as tokens go, and the instance metadata service. */
+export const azurePlatform: Platform = { name: 'azure', traits: azureTraits, open }
