@@ -61,7 +61,8 @@ describe.each(platformNames)('a node of %s', cloud => {
     expect(second).toMatchObject({ ifname: 'eth1', addr_info: [] })
     expect(second?.flags).not.toContain('UP')
     const own = first?.addr_info.filter(({ scope }) => scope === 'global') ?? []
-    expect(own.map(({ local }) => (local.includes(':') ? 6 : 4)).sort()).toEqual([4, 6])
+    const families = own.map(({ local }) => (local.includes(':') ? 'IPv6' : 'IPv4'))
+    expect(families.toSorted()).toEqual(['IPv4', 'IPv6'])
   })
 
   test.each([4, 6] as const)('leaves by its cloud’s router, IPv%s', async family => {
