@@ -5,6 +5,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { mkdir, rename, writeFile, chmod } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { shaken } from './shaken.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const sources = ['cni', 'core', 'ipamd', 'linux', 'providers', 'runtime', 'tools']
@@ -35,7 +36,7 @@ export const buildBundle = async () => {
       mainFields: ['module', 'main'],
       logOverride: { 'empty-import-meta': 'silent' },
       logLevel: 'warning',
-      plugins: [providersApart(name)],
+      plugins: [providersApart(name), shaken(join(root, 'providers', 'alibaba'))],
     })
     await rename(outfile, join(root, 'dist', name))
   }

@@ -140,9 +140,9 @@ type PartReturn = { readonly part: ReturnRequest; readonly around: Surroundings 
 // Codes that find fault with the blocks themselves, most of all InvalidIp.IpUnassigned.
 const aboutBlocks = /^Invalid(Ip|Parameter|PrivateIp)/
 
-// A refusal because of one block says nothing of the others, and ECS refuses a NIC's own address in
-// the same words as one that is gone. So after it the NIC is looked at, and what is still there is
-// sent once more. A NIC that is gone holds nothing.
+// A refusal because of one block says nothing of the others, and a NIC's own address is refused like
+// one that is gone. So after it the NIC is looked at, and what is still there is sent once more. A
+// NIC that is gone holds nothing.
 const returnPart = async (
   client: Client,
   given: PartReturn,
@@ -156,12 +156,11 @@ const returnPart = async (
     if (!(error instanceof CallFailed)) throw error
     if (error.failure.kind === 'notFound') return blocks
     if (!aboutBlocks.test(error.failure.code)) throw error
-    const left = await stillHeld(client, { ...given, refusal: error }, signal)
-    const held = new Set(left)
-    const gone = blocks.filter(block => !held.has(block))
+    const { gone, left } = await sorted(client, { ...given, refusal: error }, signal)
+    if (left.length === 0 && gone.length === 0) throw error
     if (left.length === 0) return gone
     return unassign(client, { ...given.part, blocks: left }, signal).then(
-      () => blocks,
+      () => [...gone, ...left],
       (again: unknown) => {
         if (again instanceof CallFailed) return gone
         throw again
@@ -170,19 +169,25 @@ const returnPart = async (
   }
 }
 
-// The refusal says that some block is not there. A description that shows all of them is older
-// than that, so it is asked again for a moment; after that the refusal stands.
-const stillHeld = (
+type Sorted = { readonly gone: readonly Cidr[]; readonly left: readonly Cidr[] }
+
+// What is gone, and what may be sent once more: not the NIC's own address, which is neither. The
+// refusal says that some block is at fault; a description that shows none is older than that, so it
+// is asked again for a moment, after which the refusal stands.
+const sorted = (
   client: Client,
   { part, around, refusal }: PartReturn & { readonly refusal: CallFailed },
   signal: AbortSignal,
-): Promise<readonly Cidr[]> => {
+): Promise<Sorted> => {
   const site = mutation(refusal.failure.call, `NIC ${part.nic}`)
   const looking = patiently({ site, patience: stalePatience }, signal, async () => {
     const seen = await findNic(client, part.nic, signal)
-    const held = new Set(seen === undefined ? [] : cloudNicOf(seen, around).blocks)
-    const left = part.blocks.filter(block => held.has(block))
-    if (left.length < part.blocks.length) return left
+    const nic = seen && cloudNicOf(seen, around)
+    const held = new Set(nic?.blocks)
+    const fixed = new Set(nic?.fixedBlocks)
+    const left = part.blocks.filter(block => held.has(block) && !fixed.has(block))
+    const gone = part.blocks.filter(block => !held.has(block))
+    if (left.length < part.blocks.length) return { gone, left }
     throw new CallFailed({ ...refusal.failure, code: staleCode })
   })
   return looking.catch((error: unknown) => {

@@ -107,7 +107,8 @@ const prefixesOf = async (
   return lists.flat().map(cidrFrom)
 }
 
-// Metadata knows the VPC's first prefix only; what was added to it later shows in its vSwitches.
+// Metadata knows the VPC's first prefix, and those of IPv6 once the instance has such an address; what
+// is missing shows in the vSwitches of all zones.
 const withSubnets = (
   prefixes: readonly Cidr[],
   all: ReadonlyMap<SubnetId, TaggedSubnet>,
