@@ -87,6 +87,7 @@ export const contains = (outer: Cidr, inner: Ip | Cidr): boolean => {
   const isBlock = inner.includes('/')
   if (isBlock && lengthOf(inner as Cidr) < lengthOf(outer)) return false
   const address = isBlock ? baseOf(inner as Cidr) : (inner as Ip)
+  if (lengthOf(outer) === bitsOf(familyOf(outer))) return baseOf(outer) === address
   return cidrOf(address, lengthOf(outer)) === outer
 }
 

@@ -267,7 +267,8 @@ const applyNicFailed = (state: State, id: NicId, failed: Failed): State => {
   const delayed = delayNic(state, id, failed)
   const isFull = action.kind === 'attachNic' && failure.kind === 'limit'
   if (!isFull) return wantObservation(delayed, after(context.at, 1))
-  // No place on the instance: a NIC that was never attached goes again.
+  // No place on the instance: a NIC that was never attached goes again. One that a pod uses was, and
+  // somebody has detached it.
   const leaving = {
     kind: 'leaving',
     isDetached: true,
@@ -276,7 +277,7 @@ const applyNicFailed = (state: State, id: NicId, failed: Failed): State => {
   } as const
   return limitNics(
     changeNic(delayed, id, nic =>
-      nic.phase.kind === 'attaching' ? { ...nic, phase: leaving } : nic,
+      nic.phase.kind === 'attaching' && nic.uses.size === 0 ? { ...nic, phase: leaving } : nic,
     ),
     failed,
   )

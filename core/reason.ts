@@ -8,7 +8,7 @@ import type { Millis, PoolName } from './names.ts'
 import { isStuck } from './places.ts'
 import { countPool, isCooling } from './pool.ts'
 import type { HostFailure, NodeFacts } from './ports.ts'
-import { lacksFamily, roomOnNode } from './room.ts'
+import { hasRoom, lacksFamily, roomOnNode } from './room.ts'
 import type { AddRequest, Problem, State } from './state.ts'
 
 export const explainWaiting = (state: State, request: AddRequest, now: Millis): Reason => {
@@ -200,7 +200,7 @@ const limitOf = (state: State, node: NodeFacts, assigned: number): string | unde
       'them; lower max-pods or use more nodes'
     )
   }
-  if (hasPlace(state, node)) return undefined
+  if (hasPlace(state, node) || hasRoom(state)) return undefined
   if (hotPlug) {
     return (
       `${type} has all its NICs and ${assigned} addresses in use; lower max-pods or use a larger ` +

@@ -87,6 +87,16 @@ export const roomOnNode = (state: State): number => {
   return Math.max(0, most - held)
 }
 
+/** True when some NIC can take a block of every family, as far as limits go. */
+export const hasRoom = (state: State): boolean => {
+  const { families } = state.config
+  const limits = state.node?.limits.blocksPerNicMax
+  if (limits === undefined || roomOnNode(state) < families.length) return false
+  return [...state.nics.values()].some(
+    nic => isHere(nic) && families.every(family => blocksOn(nic, family) < limits[family]),
+  )
+}
+
 /** Blocks that count against the NIC's limit. */
 export const blocksOn = (nic: Nic, family: Family): number =>
   // A lost block has left its place on the NIC, and what the NIC was born with takes none.

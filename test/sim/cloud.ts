@@ -8,7 +8,7 @@ import type { NodeFacts, Outcome, Subnet } from '#core/ports.ts'
 import type { Attacher } from './attach.ts'
 import type { Chance } from './chance.ts'
 import type { Scheduler } from './clock.ts'
-import { countBlocks, type Estate, type EstateNic } from './estate.ts'
+import { countAllBlocks, countBlocks, type Estate, type EstateNic } from './estate.ts'
 import type { Faults } from './faults.ts'
 import type { CloudCall, Notify } from './notices.ts'
 import { failure, find, notFound } from './refuse.ts'
@@ -209,7 +209,10 @@ const create = (
   const isTooMuch = request.blocks.some(
     ({ family, count }) => count > estate.limits.blocksPerNicMax[family],
   )
-  if (isTooMuch) return failure('limit', 'PrivateIpAddressLimitExceeded')
+  const asked = request.blocks.reduce((sum, { count }) => sum + count, 0)
+  if (isTooMuch || asked > roomOnNode(estate)) {
+    return failure('limit', 'PrivateIpAddressLimitExceeded')
+  }
   const nic = estate.create({
     subnet: request.subnet,
     securityGroups: request.securityGroups,
@@ -245,11 +248,15 @@ const lend = (
   const nic = find(parts, id)
   if (nic === undefined) return notFound(id)
   const held = countBlocks(nic, request.family)
-  if (held + request.count > parts.estate.limits.blocksPerNicMax[request.family]) {
+  const isTooMuch = held + request.count > parts.estate.limits.blocksPerNicMax[request.family]
+  if (isTooMuch || request.count > roomOnNode(parts.estate)) {
     return failure('limit', 'PrivateIpAddressLimitExceeded')
   }
   return lendSome(parts, nic, request)
 }
+
+const roomOnNode = (estate: Estate): number =>
+  (estate.limits.blocksPerNodeMax ?? Infinity) - countAllBlocks(estate)
 
 const lendSome = (
   parts: CloudParts,
@@ -285,6 +292,9 @@ const giveBack = (
   const { estate, faults, chance } = parts
   const nic = find(parts, id)
   if (nic === undefined) return estate.nics.has(id) ? notFound(id) : ok(blocks)
+  if (blocks.some(block => nic.fixedBlocks.includes(block))) {
+    return failure('denied', 'InvalidIp.IsPrimary')
+  }
   const isPartial = blocks.length > 1 && faults.strikes('partial')
   const gone = isPartial ? blocks.slice(0, chance.between(1, blocks.length - 1)) : blocks
   for (const block of gone) {

@@ -8,6 +8,7 @@ import type { CloudNic, Limits } from '#core/ports.ts'
 import type { Chance } from './chance.ts'
 import type { Scheduler } from './clock.ts'
 import type { Actor, Notify } from './notices.ts'
+import { gateway6, type Habit } from './shape.ts'
 import { inOrder, type Space } from './space.ts'
 
 export type EstateNic = {
@@ -25,6 +26,8 @@ export type EstateNic = {
   readonly visibleAt: Millis
   /** Each block with the time it was lent. */
   readonly blocks: Map<Cidr, Millis>
+  /** Those it was born with and cannot return. */
+  readonly fixedBlocks: readonly Cidr[]
   attachment: CloudNic['attachment']
   /** Tells one attachment from the next. */
   attachCount: number
@@ -65,6 +68,8 @@ export type EstateParts = {
   readonly notify: Notify
   readonly limits: Limits
   readonly spaces: readonly Space[]
+  /** Left out: `plug`. */
+  readonly habit?: Habit
 }
 
 /** How far back descriptions can be stale. */
@@ -116,16 +121,19 @@ export const createEstate = (parts: EstateParts): Estate => {
       const space = spaceOf(options.subnet)
       const own = space.take({ family: 4, length: 32 })
       if (own === undefined) return undefined
-      const own6 = baseOf(space.take({ family: 6, length: 128 }) ?? own)
+      const own6 = space.take({ family: 6, length: 128 }) ?? own
+      const isGift = parts.habit === 'gift' && !options.isPrimary && options.isManaged
+      const fixedBlocks = isGift ? [own] : []
       const nic: EstateNic = {
         ...options,
         id: nicId(`eni-${chance.hex(8)}`),
         mac: mac(`02:${chance.hex(10).replace(/(..)(?=.)/g, '$1:')}`),
-        primaryAddresses: [baseOf(own), own6],
-        gateways: space.gateways,
+        primaryAddresses: (isGift ? [own6] : [own, own6]).map(baseOf),
+        fixedBlocks,
+        gateways: [...space.gateways.slice(0, 1), gateway6(parts.habit ?? 'plug', space.cidr6)],
         createdAt: now(),
         visibleAt: after(now(), options.hiddenForMs),
-        blocks: new Map(),
+        blocks: new Map(fixedBlocks.map(block => [block, now()])),
         attachment: { kind: 'none' },
         attachCount: 0,
         attachedAt: now(),
@@ -133,6 +141,7 @@ export const createEstate = (parts: EstateParts): Estate => {
       nics.set(nic.id, nic)
       changed(nic)
       notify({ kind: 'nicCreated', nic: nic.id, token: nic.token })
+      for (const block of fixedBlocks) notify({ kind: 'lent', nic: nic.id, block })
       return nic
     },
     remove: (nic, by) => {
@@ -176,12 +185,18 @@ const describe = (nic: EstateNic): CloudNic => ({
   primaryAddresses: nic.primaryAddresses,
   gateways: nic.gateways,
   blocks: inOrder(nic.blocks.keys()),
-  fixedBlocks: [],
+  fixedBlocks: nic.fixedBlocks,
 })
 
 /** The security group every simulated NIC is in. */
 export const onlyGroup = securityGroupId('sg-1')
 
-/** Blocks of one family on a NIC. */
+/** Blocks of one family on a NIC that count against its limit. */
 export const countBlocks = (nic: EstateNic, family: 4 | 6): number =>
-  [...nic.blocks.keys()].filter(block => familyOf(block) === family).length
+  [...nic.blocks.keys()].filter(
+    block => familyOf(block) === family && !nic.fixedBlocks.includes(block),
+  ).length
+
+/** Blocks of both families on all NICs of the instance, and on those that could be attached. */
+export const countAllBlocks = (estate: Estate): number =>
+  [...estate.nics.values()].reduce((sum, nic) => sum + countBlocks(nic, 4) + countBlocks(nic, 6), 0)

@@ -102,6 +102,7 @@ const human = (parts: NatureParts): void => {
   if (choice < 0.8 && lending.length > 0) {
     const nic = chance.pick(lending)
     const block = chance.pick([...nic.blocks.keys()])
+    if (nic.fixedBlocks.includes(block)) return
     faults.count('humanReturn')
     trace.note(`a human takes ${block} from ${nic.id}`)
     return estate.takeBack(nic, block, 'human')

@@ -22,6 +22,7 @@ import { createSimLedger } from './ledger.ts'
 import { attachForeign, type NatureParts, startNature } from './nature.ts'
 import type { Notice } from './notices.ts'
 import { createSimRuntime } from './runtime.ts'
+import { sampleShape, type Shape } from './shape.ts'
 import { type Scenario, sampleScenario, sampleTargets } from './scenario.ts'
 import { createTrace, timeText } from './trace.ts'
 import { type Checker, createLivePods, tell, type World } from './world.ts'
@@ -44,6 +45,8 @@ export type SimResult = {
 export type SimOptions = {
   readonly seed: number
   readonly print?: (line: string) => void
+  /** What kind of day it is, for named tests; left out, the seed decides. */
+  readonly shape?: Shape
   /** Changes the day, for named tests. */
   readonly change?: (scenario: Scenario) => Scenario
   /** Breaks something on purpose, for self-tests of the judge. */
@@ -74,7 +77,8 @@ export const simulate = async (options: SimOptions): Promise<SimResult> => {
 const createDay = (options: SimOptions) => {
   const { seed } = options
   const chance = createChance(seed)
-  const sampled = sampleScenario(chance.fork('scenario'))
+  const shape = options.shape ?? sampleShape(chance.fork('shape'))
+  const sampled = sampleScenario(chance.fork('scenario'), shape)
   const scenario = options.change?.(sampled) ?? sampled
   const scheduler = createScheduler()
   const trace = createTrace(scheduler.clock, options.print)
@@ -106,6 +110,7 @@ const createDay = (options: SimOptions) => {
     notify,
     limits: scenario.limits,
     spaces: scenario.spaces,
+    habit: scenario.shape.habit,
     chance: chance.fork('estate'),
   })
   const outside = { scheduler, faults, trace, notify, kernel, estate }
@@ -173,6 +178,7 @@ const createDay = (options: SimOptions) => {
       const index = checkers.length
       checkers.push(make(world, message => fail(checkers[index]?.name ?? 'judge', message)))
     }
+    trace.note(`a day of habit ${shape.habit}, families ${shape.families.join()}`)
     furnish(natureParts)
     const nature = startNature(natureParts)
     start()
@@ -282,7 +288,14 @@ const furnish = (parts: NatureParts): void => {
   const primary = estate.create({ ...common, isPrimary: true, token: undefined })
   if (primary === undefined) throw new Error('the first subnet has no address for the instance')
   attacher.attachAtOnce(primary, 0)
-  estate.lend(primary, { family: 4, length: 32, count: scenario.firstBlocks })
+  const count = Math.min(scenario.firstBlocks, scenario.limits.blocksPerNicMax[4])
+  estate.lend(primary, { family: 4, length: 32, count })
+  const { spaces } = scenario
+  for (let i = 1; i < scenario.nicsAtBirth; i++) {
+    const { id } = spaces[i % spaces.length] ?? subnet
+    const nic = estate.create({ ...common, subnet: id, isPrimary: false, token: undefined })
+    if (nic !== undefined) attacher.attachAtOnce(nic, i)
+  }
   for (let i = 0; i < scenario.foreignNics; i++) attachForeign(parts)
   for (let i = 0; i < scenario.leftoverNics; i++) {
     estate.create({ ...common, isPrimary: false, token: token(`leftover-${i}`) })

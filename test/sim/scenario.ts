@@ -10,6 +10,7 @@ import type { CoreConfig, PoolTargets } from '#core/state.ts'
 import type { Chance } from './chance.ts'
 import { type Conditions, calm, sampleConditions } from './faults.ts'
 import { onlyGroup } from './estate.ts'
+import { limitsFor, type Shape } from './shape.ts'
 import { createSpace, type Space } from './space.ts'
 
 export type Phase = { readonly ms: number; readonly conditions: Conditions }
@@ -27,6 +28,7 @@ export type Load = {
 }
 
 export type Scenario = {
+  readonly shape: Shape
   readonly limits: Limits
   readonly facts: NodeFacts
   readonly spaces: readonly Space[]
@@ -39,6 +41,8 @@ export type Scenario = {
   readonly meddlingMs: number
   readonly foreignNics: number
   readonly leftoverNics: number
+  /** NICs that are attached when the instance starts, the primary one included. */
+  readonly nicsAtBirth: number
   readonly firstBlocks: number
   readonly reboots: number
   readonly ledgerLosses: number
@@ -46,14 +50,16 @@ export type Scenario = {
   readonly lateMaxMs: number
 }
 
-export const sampleScenario = (chance: Chance): Scenario => {
-  const limits = sampleLimits(chance.fork('limits'))
+export const sampleScenario = (chance: Chance, shape: Shape): Scenario => {
+  const drawn = sampleLimits(chance.fork('limits'))
+  const limits = limitsFor(shape.habit, drawn, chance.fork('shape'))
   const spaces = sampleSpaces(chance.fork('spaces'))
-  const config = sampleConfig(chance.fork('config'), limits)
+  const config = { ...sampleConfig(chance.fork('config'), limits), families: shape.families }
   const trouble = chance.fork('trouble')
   const load = sampleLoad(chance.fork('load'), limits)
   const ledgerLosses = chance.fork('ledger').happens(0.1) ? 1 : 0
   return {
+    shape,
     limits,
     spaces,
     config,
@@ -75,7 +81,8 @@ export const sampleScenario = (chance: Chance): Scenario => {
     meddlingMs:
       trouble.happens(0.3) && ledgerLosses === 0 ? trouble.scaled(10_000, 600_000) : Infinity,
     foreignNics: trouble.happens(0.2) && limits.nicsMax > 2 ? 1 : 0,
-    leftoverNics: trouble.happens(0.15) && limits.nicsMax > 2 ? 1 : 0,
+    leftoverNics: trouble.happens(0.15) && limits.nicsMax > 2 && limits.hotPlug ? 1 : 0,
+    nicsAtBirth: limits.hotPlug ? 1 : chance.fork('birth').between(1, limits.nicsMax),
     firstBlocks: trouble.happens(0.3) ? trouble.between(1, 2) : 0,
     reboots: trouble.happens(0.1) ? 1 : 0,
     ledgerLosses,
@@ -113,7 +120,6 @@ const sampleConfig = (chance: Chance, limits: Limits): CoreConfig => {
   const blockLength = chance.pick(limits.prefixes ? ([32, 28, 'auto'] as const) : ([32] as const))
   return {
     ...defaultConfig,
-    families: [4],
     pools: new Map<PoolName, PoolTargets>([[defaultPool, sampleTargets(chance)]]),
     blockLength,
     coolingMs: chance.pick([0, 5_000, 30_000, 120_000]),
@@ -148,7 +154,7 @@ const sampleRates = (chance: Chance): Rates => {
 }
 
 const sampleLoad = (chance: Chance, limits: Limits): Load => {
-  const capacity = limits.nicsMax * limits.blocksPerNicMax[4]
+  const capacity = limits.blocksPerNodeMax ?? limits.nicsMax * limits.blocksPerNicMax[4]
   const podsMax = Math.max(2, Math.min(110, Math.round(capacity * (0.2 + chance.fraction()))))
   const lifetimeMs = chance.scaled(5_000, 1_800_000)
   return {

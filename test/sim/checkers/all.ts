@@ -7,6 +7,7 @@ import { foreign, limits, rates, twins } from './calls.ts'
 import { durability } from './durability.ts'
 import { ownership } from './ownership.ts'
 import { leaks, poolSize, stillness } from './rest.ts'
+import { shape } from './shape.ts'
 import { traffic } from './traffic.ts'
 
 export const allCheckers: readonly MakeChecker[] = [
@@ -26,4 +27,5 @@ export const allCheckers: readonly MakeChecker[] = [
   leaks,
   stillness,
   poolSize,
+  shape,
 ]

@@ -5,6 +5,7 @@ import type { Answer, Reason } from '#core/action.ts'
 import type { SandboxKey } from '#core/names.ts'
 import { defaultPool } from '#core/names.ts'
 import type { FailureKind } from '#core/ports.ts'
+import { countAllBlocks, countBlocks } from '../estate.ts'
 import type { Actor, AddCall, CloudCall, PodCall } from '../notices.ts'
 import type { Checker, Fail, World } from '../world.ts'
 import { lentAddresses } from './calls.ts'
@@ -79,7 +80,11 @@ export const reasons = (world: World, fail: Fail): Checker => {
       case 'Exhausted':
         return hadFailure('exhausted', 'fragmented')
       case 'NicLimit':
-        return world.estate.attached().length >= nicLimit() || hadFailure('limit')
+        return (
+          world.estate.attached().length >= nicLimit() ||
+          hadFailure('limit') ||
+          (!world.estate.limits.hotPlug && isFull(world))
+        )
       case 'Throttled':
         return hadFailure('throttled') || isRecent(lastCall, 120_000)
       case 'Denied':
@@ -93,7 +98,7 @@ export const reasons = (world: World, fail: Fail): Checker => {
       case 'Cooling':
         return isCooling()
       case 'PoolMaximum':
-        return maximum !== undefined && lentAddresses(world) + stepOf(world) > maximum
+        return maximum !== undefined && isAbove(world, maximum)
       case 'UnknownPool':
         return call.request.pool !== defaultPool
       case 'Canceled':
@@ -145,6 +150,23 @@ export const reasons = (world: World, fail: Fail): Checker => {
       },
     },
   }
+}
+
+const isAbove = (world: World, maximum: number): boolean =>
+  world.config().families.some(family => lentAddresses(world, family) + stepOf(world) > maximum)
+
+/** The instance takes no further address of each family, on any of its NICs. */
+const isFull = ({ estate, config }: World): boolean => {
+  const { families } = config()
+  const { blocksPerNicMax, blocksPerNodeMax = Infinity } = estate.limits
+  if (countAllBlocks(estate) + families.length > blocksPerNodeMax) return true
+  return estate
+    .attached()
+    .every(nic =>
+      families.some(
+        family => !nic.isManaged || countBlocks(nic, family) >= blocksPerNicMax[family],
+      ),
+    )
 }
 
 /** Addresses by which the pool grows: a whole block that would exceed the maximum is not lent. */

@@ -2,11 +2,10 @@
 // the limits, and never about NICs that are somebody else's.
 
 import type { CallClass } from '#core/budget.ts'
-import { familyOf, sizeOf } from '#core/ip.ts'
-import { lengthOf } from '#core/ip.ts'
+import { bitsOf, bothFamilies, type Family, familyOf, sizeOf } from '#core/ip.ts'
 import { defaultPool, type NicId } from '#core/names.ts'
-import { bitsOf } from '#core/ip.ts'
 import type { BlockRequest } from '#core/ports.ts'
+import { countAllBlocks, countBlocks } from '../estate.ts'
 import type { CloudCall } from '../notices.ts'
 import type { Checker, Fail, World } from '../world.ts'
 
@@ -98,10 +97,12 @@ export const foreign = (world: World, fail: Fail): Checker => ({
   },
 })
 
+type Asked = { readonly family: Family; readonly nic: NicId | undefined; missing: number }
+
 export const limits = (world: World, fail: Fail): Checker => {
   const { estate } = world
   /** Addresses that calls under way have asked for and not got, by call. */
-  const asked = new Map<number, { readonly nic: NicId | undefined; missing: number }>()
+  const asked = new Map<string, Asked>()
   /** NICs on their way out, whose addresses are no longer the pool's. */
   const leaving = new Set<NicId>()
   const takenAway = new Set<NicId>()
@@ -117,14 +118,17 @@ export const limits = (world: World, fail: Fail): Checker => {
 
   const lending = (call: CloudCall, blocks: BlockRequest): void => {
     if (blocks.count < 0) fail(`${call.kind} asks for ${blocks.count} blocks`)
-    if (blocks.family !== 4) return
+    const { family } = blocks
     const maximum = world.config().pools.get(defaultPool)?.maximum
     const size = sizeOfRequest(blocks)
     const held =
-      heldAddresses(world, leaving) +
-      [...asked.values()].reduce((sum, each) => sum + each.missing, 0)
+      heldAddresses(world, family, leaving) +
+      [...asked.values()].reduce(
+        (sum, each) => sum + (each.family === family ? each.missing : 0),
+        0,
+      )
     const nic = 'nic' in call ? call.nic : undefined
-    asked.set(call.serial, { nic, missing: size * blocks.count })
+    asked.set(`${call.serial} ${family}`, { family, nic, missing: size * blocks.count })
     if (now() < murkyUntil || maximum === undefined || blocks.count === 0) return
     // A maximum inside a block is rounded up to the block.
     if (held + size * (blocks.count - 1) < maximum) return
@@ -154,7 +158,12 @@ export const limits = (world: World, fail: Fail): Checker => {
     lending(call, call.blocks)
     const nic = estate.nics.get(call.nic)
     const { family, count } = call.blocks
-    const held = [...(nic?.blocks.keys() ?? [])].filter(block => familyOf(block) === family).length
+    const most = estate.limits.blocksPerNodeMax ?? Infinity
+    const all = countAllBlocks(estate)
+    if (all + count > most && now() >= murkyUntil) {
+      fail(`${count} blocks are asked for ${call.nic} with ${all} of ${most} on the instance`)
+    }
+    const held = nic === undefined ? 0 : countBlocks(nic, family)
     if (held + count > estate.limits.blocksPerNicMax[family] && now() >= murkyUntil) {
       fail(`${count} blocks are asked for ${call.nic}, which holds ${held}`)
     }
@@ -164,7 +173,7 @@ export const limits = (world: World, fail: Fail): Checker => {
     on: {
       called: ({ call }) => check(call),
       returned: ({ call, failure }) => {
-        asked.delete(call.serial)
+        for (const family of bothFamilies) asked.delete(`${call.serial} ${family}`)
         if (failure?.ambiguous === true) murky()
       },
       lifeStarted: () => {
@@ -178,8 +187,9 @@ export const limits = (world: World, fail: Fail): Checker => {
         murky()
       },
       lent: ({ nic, block }) => {
-        const isFor = (of: NicId | undefined): boolean => of === nic || of === undefined
-        const ask = [...asked.values()].find(each => isFor(each.nic) && each.missing > 0)
+        const isFor = (each: Asked): boolean =>
+          each.family === familyOf(block) && (each.nic === nic || each.nic === undefined)
+        const ask = [...asked.values()].find(each => isFor(each) && each.missing > 0)
         if (ask !== undefined) ask.missing -= sizeOf(block)
       },
       nicCreated: ({ token }) => token === undefined && murky(),
@@ -187,25 +197,28 @@ export const limits = (world: World, fail: Fail): Checker => {
   }
 }
 
-/** All pod addresses lent to managed NICs, those on their way in or out included. */
-export const lentAddresses = (world: World): number =>
+/** All pod addresses of a family lent to managed NICs, those on their way in or out included. */
+export const lentAddresses = (world: World, family: Family): number =>
   [...world.estate.nics.values()]
     .filter(nic => nic.isManaged)
     .flatMap(nic => [...nic.blocks.keys()])
-    .filter(block => familyOf(block) === 4)
+    .filter(block => familyOf(block) === family)
     .reduce((sum, block) => sum + sizeOf(block), 0)
 
 /** Youth in which a NIC counts although the host does not use it yet. */
 const youthMs = 60_000
 
-/** Pod addresses lent to the NICs that the daemon uses or is about to use. */
-export const heldAddresses = (world: World, except: ReadonlySet<NicId> = new Set()): number => {
+/**
+ * Pod addresses lent to the NICs that the daemon uses or is about to use. What a NIC was born with
+ * nobody asked for.
+ */
+const heldAddresses = (world: World, family: Family, except: ReadonlySet<NicId>): number => {
   const now = world.scheduler.clock.now()
   const used = new Set([...world.kernel.slots.values()].map(slot => slot.mac))
   return [...world.estate.nics.values()]
     .filter(nic => nic.isManaged && !except.has(nic.id))
     .filter(nic => used.has(nic.mac) || now - nic.createdAt < youthMs)
-    .flatMap(nic => [...nic.blocks.keys()])
-    .filter(block => familyOf(block) === 4 && lengthOf(block) >= 28)
+    .flatMap(nic => [...nic.blocks.keys()].filter(block => !nic.fixedBlocks.includes(block)))
+    .filter(block => familyOf(block) === family)
     .reduce((sum, block) => sum + sizeOf(block), 0)
 }

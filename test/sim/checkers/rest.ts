@@ -1,9 +1,9 @@
 // When faults stop the world comes to rest: the pool holds what it wants and no more, nothing is
 // leaked, and the daemon has nothing left to do.
 
-import { familyOf, sizeOf } from '#core/ip.ts'
+import { type Cidr, type Family, familyOf, sizeOf } from '#core/ip.ts'
 import { defaultPool } from '#core/names.ts'
-import type { EstateNic } from '../estate.ts'
+import { countAllBlocks, countBlocks, type EstateNic } from '../estate.ts'
 import type { Checker, Fail, World } from '../world.ts'
 import { restoredState } from '../world.ts'
 
@@ -79,13 +79,20 @@ export const stillness = (world: World, fail: Fail): Checker => {
 /** Mutations an hour of a daemon that wants what cannot be had. */
 const hungryMovesMax = 60
 
-const isHungry = (world: World): boolean =>
-  world.config().families.some(family => heldOf(world, family) < wantedAddresses(world))
+const isHungry = (world: World): boolean => placesOf(world) < wantedPlaces(world)
 
-const heldOf = (world: World, family: 4 | 6): number =>
-  usableNics(world)
-    .flatMap(nic => [...nic.blocks.keys()].filter(block => familyOf(block) === family))
-    .reduce((sum, block) => sum + sizeOf(block), 0)
+/**
+ * Pods that the blocks on usable NICs have addresses for, one of each family from one NIC; without
+ * one block, when one is given.
+ */
+const placesOf = (world: World, without?: Cidr): number =>
+  usableNics(world).reduce((sum, nic) => {
+    const held = (family: Family): number =>
+      [...nic.blocks.keys()]
+        .filter(block => familyOf(block) === family && block !== without)
+        .reduce((total, block) => total + sizeOf(block), 0)
+    return sum + Math.min(...world.config().families.map(held))
+  }, 0)
 
 const readKinds = ['describeNode', 'observeCloud', 'reconcile']
 
@@ -95,32 +102,33 @@ export const poolSize = (world: World, fail: Fail): Checker => ({
   atRest: () => {
     // Strangers hold addresses that the daemon cannot count as anything.
     if ([...world.live.pods.values()].some(pod => pod.isStray)) return
-    for (const family of world.config().families) checkFamily(world, fail, family)
+    checkPlaces(world, fail)
   },
 })
 
-const checkFamily = (world: World, fail: Fail, family: 4 | 6): void => {
-  const wanted = wantedAddresses(world)
-  const nics = usableNics(world)
-  const blocks = nics.flatMap(nic => [...nic.blocks.keys()].filter(b => familyOf(b) === family))
-  const held = blocks.reduce((sum, block) => sum + sizeOf(block), 0)
+const checkPlaces = (world: World, fail: Fail): void => {
+  const wanted = wantedPlaces(world)
+  const held = placesOf(world)
   const robbed = [...world.live.pods.values()].filter(pod => pod.robbedAt !== undefined).length
-  if (held < wanted - robbed && canGrow(world, family, wanted - held)) {
-    fail(`the pool holds ${held} IPv${family} addresses at rest and wants ${wanted}`)
+  if (held < wanted - robbed && canGrow(world, wanted - held)) {
+    fail(`the pool has addresses for ${held} pods at rest and wants them for ${wanted}`)
   }
   // A block is surplus when the pool has what it wants without it and nobody lives in it.
+  const blocks = usableNics(world).flatMap(nic =>
+    [...nic.blocks.keys()].filter(block => !nic.fixedBlocks.includes(block)),
+  )
   const surplus = blocks.find(
-    block => held - sizeOf(block) >= wanted && world.live.inBlock(block).length === 0,
+    block => placesOf(world, block) >= wanted && world.live.inBlock(block).length === 0,
   )
   if (surplus !== undefined) {
-    fail(`${surplus} is still held at rest: the pool holds ${held} and wants ${wanted}`)
+    fail(`${surplus} is still held at rest: the pool serves ${held} pods and wants ${wanted}`)
   }
 }
 
 const usableNics = (world: World): EstateNic[] =>
   world.estate.attached().filter(nic => nic.isManaged && nic.attachment.kind === 'attached')
 
-const wantedAddresses = (world: World): number => {
+const wantedPlaces = (world: World): number => {
   const targets = world.config().pools.get(defaultPool)
   if (targets === undefined) return 0
   const assigned = world.live.pods.size
@@ -128,24 +136,32 @@ const wantedAddresses = (world: World): number => {
   return Math.min(wanted, targets.maximum ?? Infinity)
 }
 
-/** True when limits and subnets leave room for so many more addresses beyond doubt. */
-const canGrow = (world: World, family: 4 | 6, missing: number): boolean => {
+/** True when limits and subnets leave room for so many more pods beyond doubt. */
+const canGrow = (world: World, missing: number): boolean => {
   const { estate } = world
-  const config = world.config()
-  const isPrefix = estate.limits.prefixes && (family === 6 || config.blockLength !== 32)
-  const slotsFree = usableNics(world)
-    .map(nic => {
-      const held = [...nic.blocks.keys()].filter(b => familyOf(b) === family).length
-      const space = estate.spaces.get(nic.subnet)
-      const bySpace = isPrefix ? (space?.freeBlocks() ?? 0) : (space?.available() ?? 0)
-      const bySlots = estate.limits.blocksPerNicMax[family] - held
-      return family === 6 ? bySlots : Math.min(bySlots, bySpace)
-    })
-    .reduce((sum, n) => sum + Math.max(0, n), 0)
-  const size = isPrefix ? 16 : 1
-  if (slotsFree * size >= missing + size) return true
-  const nicsMax = Math.min(estate.limits.nicsMax, config.nicsMax ?? Infinity)
-  const isNicFree = estate.attached().length < nicsMax
+  const { families, nicsMax: nicsAllowed } = world.config()
+  const needed = (missing + 1) * families.length
+  if (countAllBlocks(estate) + needed > (estate.limits.blocksPerNodeMax ?? Infinity)) return false
+  const room = usableNics(world).reduce((sum, nic) => sum + roomOn(world, nic), 0)
+  const step = families.includes(4) && isPrefixed(world) ? 16 : 1
+  if (room >= missing + step) return true
+  const nicsMax = Math.min(estate.limits.nicsMax, nicsAllowed ?? Infinity)
+  const isNicFree = estate.limits.hotPlug && estate.attached().length < nicsMax
   const isSubnetFree = [...estate.spaces.values()].some(space => space.freeBlocks() > 1)
   return isNicFree && isSubnetFree
+}
+
+const isPrefixed = (world: World): boolean =>
+  world.estate.limits.prefixes && world.config().blockLength !== 32
+
+/** Pods that a NIC could get addresses for: of each family as many. */
+const roomOn = (world: World, nic: EstateNic): number => {
+  const space = world.estate.spaces.get(nic.subnet)
+  const ofFamily = (family: Family): number => {
+    const blocks = world.estate.limits.blocksPerNicMax[family] - countBlocks(nic, family)
+    if (family === 6) return blocks
+    if (isPrefixed(world)) return 16 * Math.min(blocks, space?.freeBlocks() ?? 0)
+    return Math.min(blocks, space?.available() ?? 0)
+  }
+  return Math.max(0, Math.min(...world.config().families.map(ofFamily)))
 }
