@@ -15,7 +15,7 @@ import { type Clock, systemClock } from './model/clock.ts'
 import type { Fault, FaultBoard } from './model/faults.ts'
 import { maintain } from './model/devices.ts'
 import { instanceByName, terminateInstance } from './model/instances.ts'
-import { type LatencyName, type LatencyProfile, latencyProfiles } from './model/latency.ts'
+import { type LatencyName, type LatencyProfile, latencyProfile } from './model/latency.ts'
 import { type Instance, type Nic, nicStatus } from './model/types.ts'
 import { type World, allNics, createWorld } from './model/world.ts'
 import type { Platform, PlatformName, PlatformParts, PlatformServers } from './platform.ts'
@@ -156,7 +156,7 @@ const worldOf = (options: EmulatorOptions, { traits }: Platform): World => {
     quotas: { ...traits.quotas, nicsMax },
     seed,
     clock,
-    latency: typeof latency === 'string' ? latencyProfiles[latency] : latency,
+    latency: typeof latency === 'string' ? latencyProfile(latency, traits.pace) : latency,
   })
 }
 

@@ -6,6 +6,7 @@ import type { Cidr, Ip } from '#core/ip.ts'
 import type { Account } from './accounts.ts'
 import type { Built } from './description.ts'
 import type { CallLog } from './model/calls.ts'
+import type { Pace } from './model/latency.ts'
 import type { Quotas, TypeLimits } from './model/types.ts'
 import type { IdKind, World } from './model/world.ts'
 
@@ -30,6 +31,8 @@ export interface Traits {
   readonly hotPlug: boolean
   /** Where a machine finds its metadata service. */
   readonly metadataHost: Ip
+  /** What takes another time than on EC2, as ranges of the profile `documented`. */
+  readonly pace?: Pace
   /** The region (location) that a zone belongs to. */
   readonly regionOf: (zone: string) => string
   /** What a machine and its place are called when nobody chose, and who may call. */

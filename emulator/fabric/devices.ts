@@ -5,11 +5,16 @@ import { type ShownLink, bootLines, masterLines, nicDevice, slaveLines } from '.
 import { guestDevice } from './guest.ts'
 import type { Port } from './port.ts'
 
+/** Makes what must be there before the pair: the device above its end, where there is one. */
+export const makeMaster = async ({ nic, netns }: Port): Promise<void> => {
+  if (nic.fastPath === 'none') return
+  await quietBridges(netns)
+  await ipBatch(netns, masterLines(nic))
+}
+
 /** Completes what the pair's creation began; the first NIC is configured as a boot would. */
 export const makeDevice = async ({ nic, netns }: Port): Promise<void> => {
-  if (nic.fastPath !== 'none') await quietBridges(netns)
   await ipBatch(netns, [
-    ...masterLines(nic),
     ...slaveLines(nic, guestDevice(nic)),
     ...(nic.primary ? bootLines(nic) : []),
   ])

@@ -16,15 +16,15 @@ export const guestDevice = (nic: FabricNic): string => `eth${nic.deviceIndex}`
 export const fastDevice = (nic: FabricNic): string => `enP${nic.deviceIndex + 1}s1`
 
 /**
- * The end of the pair that leads to the fabric. It is the NIC's device; or the virtual function,
- * with the same MAC as the device above it; or, while there is none, the slow path with a MAC of
- * its own, so that no second device has the NIC's.
+ * The end of the pair that leads to the fabric, as it is made. It is the NIC's device; or the
+ * virtual function; or, while there is none, the slow path. Below a master it begins with a MAC of
+ * its own, so that there are never two devices with the NIC's and neither below the other.
  */
 export const guestEnd = (nic: FabricNic): GuestEnd => {
   const { mac } = nic
   if (nic.fastPath === 'none') return { name: guestDevice(nic), mac }
-  if (nic.fastPath === 'plugged') return { name: fastDevice(nic), mac }
-  return { name: `slow${nic.deviceIndex}`, mac: `06${mac.slice(2)}` }
+  const name = nic.fastPath === 'plugged' ? fastDevice(nic) : `slow${nic.deviceIndex}`
+  return { name, mac: `06${mac.slice(2)}` }
 }
 
 /**
@@ -42,7 +42,12 @@ export const masterLines = (nic: FabricNic): readonly string[] => {
 export const slaveLines = (nic: FabricNic, master: string): readonly string[] => {
   if (nic.fastPath === 'none') return []
   const { name } = guestEnd(nic)
-  return [`link set ${name} addrgenmode none`, `link set ${name} master ${master} up`]
+  return [
+    `link set ${name} addrgenmode none`,
+    `link set ${name} master ${master}`,
+    ...(nic.fastPath === 'plugged' ? [`link set ${name} address ${nic.mac}`] : []),
+    `link set ${name} up`,
+  ]
 }
 
 /** What the guest's boot would do to its first NIC: DHCP for IPv4, DHCPv6 and an RA for IPv6. */

@@ -3,7 +3,7 @@
 import type { Cidr } from '#core/ip.ts'
 import type { FabricNic } from '../ports.ts'
 import { ipBatch, nftApply } from './command.ts'
-import { forgetDevice, makeDevice, renameDevice, switchPath } from './devices.ts'
+import { forgetDevice, makeDevice, makeMaster, renameDevice, switchPath } from './devices.ts'
 import { portDevice, portLines, routeLine, subnetLines, unrouteLine } from './port.ts'
 import type { Port } from './port.ts'
 import { newTable } from './table.ts'
@@ -39,6 +39,7 @@ export const newPlugs = (
     const port: Port = { number: ++lastNumber, nic, netns: guest }
     await applyTable(undefined, port)
     try {
+      await makeMaster(port)
       const routes = owners.routeLines(port, [])
       await ipBatch(netns, [...subnetLines(nic), ...portLines(port), ...routes])
       await makeDevice(port)

@@ -119,13 +119,26 @@ const tails: Partial<Record<keyof LatencyProfile, NonNullable<Span['tail']>>> = 
   staleMs: { share: 0.1, min: 2000, max: 10_000 },
 }
 
-/** The profiles by name: `none` has no delay at all, `fast` is documented / 50. */
-export const latencyProfiles: Readonly<Record<LatencyName, LatencyProfile>> = {
-  none: mapSpans(documented, () => span(0, 0)),
-  fast: mapSpans(documented, s => scaleSpan(s, 1 / 50)),
-  documented,
-  slow: mapSpans(documented, (s, key) => {
+const profilesOf = (paced: LatencyProfile): Readonly<Record<LatencyName, LatencyProfile>> => ({
+  none: mapSpans(paced, () => span(0, 0)),
+  fast: mapSpans(paced, s => scaleSpan(s, 1 / 50)),
+  documented: paced,
+  slow: mapSpans(paced, (s, key) => {
     const tail = tails[key]
     return tail === undefined ? s : { ...s, tail }
   }),
+})
+
+/** The profiles by name, at EC2's pace: `none` has no delay at all, `fast` is documented / 50. */
+export const latencyProfiles = profilesOf(documented)
+
+/** What takes another time on another cloud; what is left out takes as long as on EC2. */
+export interface Pace extends Partial<Omit<LatencyProfile, 'callMs'>> {
+  readonly callMs?: Partial<LatencyProfile['callMs']>
+}
+
+/** A named profile at a cloud's own pace. */
+export const latencyProfile = (name: LatencyName, pace: Pace = {}): LatencyProfile => {
+  const callMs = { ...documented.callMs, ...pace.callMs }
+  return profilesOf({ ...documented, ...pace, callMs })[name]
 }
