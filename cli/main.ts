@@ -6,6 +6,7 @@ import { emulatorCommand } from '#emulator/main.ts'
 import { demoCommand } from './demo/command.ts'
 import { outputOption } from './ask.ts'
 import { installCommand } from './install.ts'
+import { maxPodsCommand } from './max-pods/command.ts'
 import { statusCommand } from './status.ts'
 import { whyCommand } from './why.ts'
 import { version } from './version.ts'
@@ -41,6 +42,7 @@ const commands = [
   demoCommand(),
   emulatorCommand(),
   installCommand(),
+  maxPodsCommand(),
   versionCommand(),
 ]
 
