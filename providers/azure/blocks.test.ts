@@ -50,7 +50,7 @@ describe('lending', () => {
     const lent = ok(await lend(single(2)))
     expect(lent).toHaveLength(2)
     expect(names()).toEqual(['ipconfig1', 'eniway-1', 'eniway-2'])
-    const sent = (writes()[0]?.body as RawNic).properties?.ipConfigurations?.[1]
+    const sent = (writes()[0]!.body as RawNic).properties?.ipConfigurations?.[1]
     expect(sent).toEqual({
       name: 'eniway-1',
       properties: {
@@ -211,6 +211,29 @@ describe('returning', () => {
       kind: 'ok',
       value: blocks,
     })
+  })
+
+  // An earlier try whose answer was lost may still run, and fail.
+  test('says so only when no operation is under way that could bring them back', async () => {
+    const [block] = ok(await lend(single(1)))
+    const full = state.nic
+    const { properties } = full
+    const [first] = properties?.ipConfigurations ?? []
+    const configs = first === undefined ? [] : [first]
+    state.nic = {
+      ...full,
+      properties: { ...properties, ipConfigurations: configs, provisioningState: 'Updating' },
+    }
+    const handle = fake.handle
+    let looks = 0
+    fake.handle = asked => {
+      if (asked.method === 'GET' && ++looks === 3) state.nic = full
+      return handle(asked)
+    }
+    const before = writes().length
+    expect(ok(await giveBack(block!))).toEqual([block])
+    expect(names()).toEqual(['ipconfig1'])
+    expect(writes().length - before).toBe(1)
   })
 
   test('takes along what failed and could not be removed then', async () => {

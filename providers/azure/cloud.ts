@@ -2,7 +2,7 @@
 // attached to a running machine, so those that are there are used, and the subnets are theirs:
 // a configured choice of subnets or security groups has nothing to act on.
 
-import type { NicId } from '#core/names.ts'
+import type { NicId, SubnetId } from '#core/names.ts'
 import type { Outcome } from '#core/ports.ts'
 import { failed } from '#core/ports.ts'
 import { outcomeOf } from '../common/calls.ts'
@@ -15,6 +15,7 @@ import { ownFailure } from './failures.ts'
 import { createSession } from './identity.ts'
 import { createNicsMax } from './limits.ts'
 import { type NodeParts, describeNode, observe } from './node.ts'
+import { shortOf } from './shapes.ts'
 import { createSubnets } from './subnets.ts'
 import { createWriter } from './writer.ts'
 
@@ -61,8 +62,8 @@ export const createAzureCloud = (options: CloudOptions): ProviderCloud => {
 }
 
 // Nothing is sent: the machine that asks is running.
-const unplugged = (call: string, on: NicId | string): Outcome<never> => {
+const unplugged = (call: string, on: NicId | SubnetId): Outcome<never> => {
   const text = 'Azure attaches and detaches NICs only while the VM is stopped'
   const what = { kind: 'limit', code: 'HotPlugUnsupported', text } as const
-  return failed(ownFailure({ call, on, isRead: false }, what))
+  return failed(ownFailure({ call, on: shortOf(on), isRead: false }, what))
 }

@@ -14,6 +14,8 @@ export type AzureEnvironment = {
   readonly credential: CredentialKind
   /** Which managed identity; undefined: the system-assigned or only one. */
   readonly clientId: string | undefined
+  /** True where tokens come from an authority that the environment names, as in a private cloud. */
+  readonly hasOwnAuthority: boolean
   /** True when requests to Resource Manager go through a proxy, which the SDK then chooses. */
   readonly isProxied: boolean
 }
@@ -28,6 +30,7 @@ export const azureEnvironment = (
     metadataEndpoint: value('AZURE_POD_IDENTITY_AUTHORITY_HOST') ?? 'http://169.254.169.254',
     credential: credentialOf(value),
     clientId: value('AZURE_CLIENT_ID'),
+    hasOwnAuthority: value('AZURE_AUTHORITY_HOST') !== undefined,
     isProxied: proxyNames.some(name => (value(name) ?? value(name.toLowerCase())) !== undefined),
   }
 }

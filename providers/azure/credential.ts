@@ -19,7 +19,7 @@ const tokenMs = 10_000
  * ends by itself after ten seconds, so that nobody waits for a service that never answers.
  */
 export const createCredential = (
-  environment: Pick<AzureEnvironment, 'credential' | 'clientId'>,
+  environment: CredentialChoice,
   create: (of: typeof environment) => TokenCredential = credentialFor,
 ): TokenCredential => {
   let inner: TokenCredential | undefined
@@ -38,17 +38,19 @@ export const createCredential = (
   }
 }
 
-const credentialFor = ({
-  credential,
-  clientId,
-}: Pick<AzureEnvironment, 'credential' | 'clientId'>): TokenCredential => {
+type CredentialChoice = Pick<AzureEnvironment, 'credential' | 'clientId' | 'hasOwnAuthority'>
+
+const credentialFor = (choice: CredentialChoice): TokenCredential => {
+  const { credential, clientId, hasOwnAuthority } = choice
   // Calls are repeated in one place only, which is not the identity library.
   const retryOptions = { maxRetries: 0 }
+  // Microsoft's public directory of authorities does not know one of one's own.
+  const options = { retryOptions, disableInstanceDiscovery: hasOwnAuthority }
   switch (credential) {
     case 'environment':
-      return new EnvironmentCredential({ retryOptions })
+      return new EnvironmentCredential(options)
     case 'workload':
-      return new WorkloadIdentityCredential({ retryOptions })
+      return new WorkloadIdentityCredential(options)
     case 'managed':
       return new ManagedIdentityCredential({
         ...(clientId === undefined ? {} : { clientId }),
@@ -100,9 +102,12 @@ const isTransient = ({ name, code, errorCode, status, statusCode, message }: Loo
   if (name === 'AbortError' || errorCode === 'network_error') return true
   if (typeof code === 'string' && /^(E[A-Z_]+|REQUEST_SEND_ERROR|PARSE_ERROR)$/.test(code))
     return true
-  return /Network unreachable|network_error/.test(message)
+  // What the library makes of an answer without a token, whatever its status.
+  return name === 'AuthenticationRequiredError' || /network_error|Network unreach/.test(message)
 }
 
 // The library quotes answers of authorities; those may quote what was sent.
 const withoutSecrets = (text: string): string =>
-  text.replace(/(client_secret|client_assertion|access_token|password)["']?\s*[=:]\s*\S+/gi, '$1=…')
+  text
+    .replace(/\s+/g, ' ')
+    .replace(/(client_secret|client_assertion|access_token|password)["']?\s*[=:]\s*\S+/gi, '$1=…')

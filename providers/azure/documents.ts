@@ -5,7 +5,7 @@ import type { NicId } from '#core/names.ts'
 import { present } from '../common/shapes.ts'
 import { read } from './calls.ts'
 import type { Arm, ArmAnswer, ArmRequest, Json } from './client.ts'
-import { type RawConfig, type RawNic, configsOf, listOf } from './shapes.ts'
+import { type RawConfig, type RawNic, configsOf, listOf, shortOf } from './shapes.ts'
 
 /** Versions that every Azure cloud has, the newest that was proved; raw JSON depends on them. */
 const versions = {
@@ -47,7 +47,7 @@ const fetchNic = (arm: Arm, nic: NicId, signal: AbortSignal): Promise<ArmAnswer>
     ? 'NetworkInterfaces_GetVirtualMachineScaleSetNetworkInterface'
     : 'NetworkInterfaces_Get'
   const path = isUniform ? `${nic}?api-version=${versions.uniformNics}` : networkPath(nic)
-  return read({ call, on: `NIC ${nic}` }, signal, async () => {
+  return read({ call, on: `NIC ${shortOf(nic)}` }, signal, async () => {
     const answer = await arm.send({ service: 'network', call, method: 'GET', path }, signal)
     // A 200 that is no NIC must not be taken for a NIC without addresses.
     configsOf(present(answer.body, 'NIC'))
@@ -65,12 +65,16 @@ export const readDocument = async (
   if (match === null) return nicDocument(answer, nic)
   const [, path = '', name = ''] = match
   const call = 'VirtualMachineScaleSetVMs_Get'
-  const instance = await read({ call, on: `instance ${path}` }, signal, async () => {
-    const request = { service: 'compute', call, method: 'GET', path: computePath(path) } as const
-    const found = await arm.send(request, signal)
-    nicModelsOf(found)
-    return found
-  })
+  const instance = await read(
+    { call, on: `scale set instance ${shortOf(path)}` },
+    signal,
+    async () => {
+      const request = { service: 'compute', call, method: 'GET', path: computePath(path) } as const
+      const found = await arm.send(request, signal)
+      nicModelsOf(found)
+      return found
+    },
+  )
   return instanceDocument({ nic: answer.body as RawNic, instance, path, name })
 }
 

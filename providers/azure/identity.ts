@@ -82,7 +82,7 @@ const open = (
 
 /** From metadata; throws MalformedError when it lacks what every machine has. */
 export const identityOf = (metadata: ComputeMetadata): Identity => {
-  const subscription = present(metadata.subscriptionId, 'subscriptionId')
+  const subscription = present(filled(metadata.subscriptionId), 'subscriptionId')
   const path = filled(metadata.resourceId) ?? pathOf(metadata, subscription)
   const location = present(filled(metadata.location), 'location')
   const zone = filled(metadata.zone)

@@ -10,7 +10,7 @@ import { computePath, readNic, uniformNicsPath } from './documents.ts'
 import type { Session } from './identity.ts'
 import { type NicsMaxSource, addressesMax } from './limits.ts'
 import { type Known, type RawNic, cloudNicOf, configsOf, foreignCountOf, listOf } from './shapes.ts'
-import { isManaged, nicIdOf, ownBlocks, subnetIdOf } from './shapes.ts'
+import { isManaged, nicIdOf, ownBlocks, shortOf, subnetIdOf } from './shapes.ts'
 import { type SubnetSource, networkPrefixes } from './subnets.ts'
 
 export type NodeParts = {
@@ -89,7 +89,7 @@ const uniformNics = (
   signal: AbortSignal,
 ): Promise<readonly RawNic[]> => {
   const call = 'NetworkInterfaces_ListVirtualMachineScaleSetVMNetworkInterfaces'
-  return read({ call, on: `instance ${identity.path}` }, signal, async () => {
+  return read({ call, on: `scale set instance ${shortOf(identity.path)}` }, signal, async () => {
     const path = uniformNicsPath(identity.path)
     const request = { service: 'network', call, method: 'GET', path } as const
     const { body } = await arm.send(request, signal)
@@ -117,7 +117,7 @@ const attachedTo = (
   signal: AbortSignal,
 ): Promise<readonly Attached[]> => {
   const call = 'VirtualMachines_Get'
-  return read({ call, on: `VM ${identity.path}` }, signal, async () => {
+  return read({ call, on: `VM ${shortOf(identity.path)}` }, signal, async () => {
     const path = computePath(identity.path)
     const request = { service: 'compute', call, method: 'GET', path } as const
     const { body } = await arm.send(request, signal)

@@ -12,10 +12,11 @@ import { ArmError, type ArmErrorBody, failureOf, ownFailure } from './failures.t
 /** A write that was accepted and then failed: what it changed must be looked at. */
 export class OperationFailed extends CallFailed {}
 
-const runningCode = 'StillRunning'
+/** The code of a failure that only says: not yet. */
+export const runningCode = 'StillRunning'
 
-// A question that breaks on the way is asked again: the operation does not mind.
-const runningPatience: Patience = {
+/** A question that breaks on the way is asked again: the operation does not mind. */
+export const runningPatience: Patience = {
   isWorthwhile: failure => failure.code === runningCode || failure.kind === 'transient',
   retries: 200,
   firstMs: 50,

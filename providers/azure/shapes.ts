@@ -43,6 +43,7 @@ export type RawNic = {
   readonly properties?: {
     readonly macAddress?: string
     readonly primary?: boolean
+    readonly provisioningState?: string
     readonly ipConfigurations?: readonly RawConfig[]
     readonly networkSecurityGroup?: Reference
   }
@@ -59,6 +60,9 @@ export type RawSubnet = {
 
 /** Ids are compared without regard to case, and answers differ in it: one form inside. */
 export const nicIdOf = (nic: RawNic): NicId => nicId(present(nic.id, 'NIC id').toLowerCase())
+
+/** A resource as a user knows it; its whole id would fill the sentence. */
+export const shortOf = (id: string): string => id.slice(id.lastIndexOf('/') + 1)
 
 export const configsOf = (nic: RawNic): readonly RawConfig[] =>
   listOf(nic.properties?.ipConfigurations, 'ipConfigurations')

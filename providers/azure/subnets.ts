@@ -10,7 +10,7 @@ import { read } from './calls.ts'
 import type { Arm } from './client.ts'
 import { networkPath } from './documents.ts'
 import type { Session } from './identity.ts'
-import { listOf, subnetOf } from './shapes.ts'
+import { listOf, shortOf, subnetOf } from './shapes.ts'
 
 export type SubnetSource = (
   session: Session,
@@ -40,7 +40,7 @@ const readSubnet = (
   signal: AbortSignal,
 ): Promise<Subnet> => {
   const call = 'Subnets_Get'
-  return read({ call, on: `subnet ${id}` }, signal, async () => {
+  return read({ call, on: `subnet ${shortOf(id)}` }, signal, async () => {
     const request = { service: 'network', call, method: 'GET', path: networkPath(id) } as const
     const { body } = await arm.send(request, signal)
     return subnetOf(present(body, 'subnet'), zone)
@@ -55,7 +55,7 @@ export const networkPrefixes = (
 ): Promise<readonly Cidr[]> => {
   const network = subnet.replace(/\/subnets\/[^/]+$/i, '')
   const call = 'VirtualNetworks_Get'
-  return read({ call, on: `network ${network}` }, signal, async () => {
+  return read({ call, on: `network ${shortOf(network)}` }, signal, async () => {
     const request = { service: 'network', call, method: 'GET', path: networkPath(network) } as const
     const { body } = await arm.send(request, signal)
     const { properties } = present(body, 'network') as RawNetwork

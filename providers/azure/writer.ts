@@ -4,12 +4,13 @@
 import type { NicId } from '#core/names.ts'
 import { CallFailed, afterEffect } from '../common/calls.ts'
 import type { Site } from '../common/failures.ts'
-import type { Patience } from '../common/retry.ts'
+import { type Patience, staleCode } from '../common/retry.ts'
 import { call, patiently } from './calls.ts'
 import type { Arm } from './client.ts'
 import { type Document, readDocument, readNic } from './documents.ts'
-import { OperationFailed, put } from './operations.ts'
-import type { RawConfig, RawNic } from './shapes.ts'
+import { ownFailure } from './failures.ts'
+import { OperationFailed, put, runningCode, runningPatience } from './operations.ts'
+import { type RawConfig, type RawNic, shortOf } from './shapes.ts'
 
 /** What the configurations should become; the same list when nothing is to be done. */
 export type Change = (configs: readonly RawConfig[], document: Document) => readonly RawConfig[]
@@ -35,7 +36,7 @@ type Waiting = {
 
 export const siteOf = (nic: NicId): Site => ({
   call: 'NetworkInterfaces_CreateOrUpdate',
-  on: `NIC ${nic}`,
+  on: `NIC ${shortOf(nic)}`,
   isRead: false,
 })
 
@@ -89,7 +90,7 @@ const writeBatch = async (arm: Arm, nic: NicId, batch: readonly Waiting[]): Prom
 
 // A storm of other writers ends in the failure conflict.
 const staleEtagPatience: Patience = {
-  isWorthwhile: failure => failure.code === 'PreconditionFailed',
+  isWorthwhile: ({ code }) => code === 'PreconditionFailed' || code === staleCode,
   retries: 5,
   firstMs: 20,
   longestMs: 500,
@@ -105,13 +106,32 @@ const attempt = (arm: Arm, given: Attempt, signal: AbortSignal): Promise<Written
       (before: readonly RawConfig[], change) => change(before, document),
       document.configs,
     )
-    if (configs === document.configs) return { nic: document.nic, failure: undefined }
+    if (configs === document.configs) {
+      if (!isUnderWay(document.nic)) return { nic: document.nic, failure: undefined }
+      throw await untilSettled(arm, given.nic, signal)
+    }
     const failure = await writeOnce(arm, { site, request: document.write(configs) }, signal)
     try {
       return { nic: await readNic(arm, given.nic, signal), failure }
     } catch (error) {
       throw afterEffect(error)
     }
+  })
+}
+
+const isUnderWay = ({ properties }: RawNic): boolean => properties?.provisioningState === 'Updating'
+
+// What is wished for is so already, unless the operation that made it so fails and takes it back:
+// an earlier try whose answer was lost may still run. Its end is waited for; then all begins anew.
+const untilSettled = async (arm: Arm, nic: NicId, signal: AbortSignal): Promise<CallFailed> => {
+  const site = siteOf(nic)
+  const not = (code: string): CallFailed => {
+    const text = 'another operation is under way'
+    return new CallFailed(ownFailure(site, { kind: 'transient', code, text }))
+  }
+  return patiently({ site, patience: runningPatience }, signal, async () => {
+    if (isUnderWay(await readNic(arm, nic, signal))) throw not(runningCode)
+    return not(staleCode)
   })
 }
 

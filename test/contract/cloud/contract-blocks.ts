@@ -57,8 +57,8 @@ export const blockContract = (steps: Steps): void => {
       const nic = await steps.attached()
       steps.under.trouble('lendBlocks', 'lostReply')
       expectFailure(await steps.lend(nic, addresses(2)), 'transient', true)
-      expect(steps.under.heldBlocks(nic.id)).toBe(2)
       await steps.seenWith(nic, 2)
+      expect(steps.under.heldBlocks(nic.id)).toBe(2)
     })
 
     test('to a NIC that does not exist is notFound', async () => {
