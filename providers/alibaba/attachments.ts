@@ -11,7 +11,7 @@ import type { CloudNic } from '#core/ports.ts'
 import { CallFailed, afterEffect, tolerating } from '../common/calls.ts'
 import type { OwnFailure, Site } from '../common/failures.ts'
 import { type Patience, staleCode, stalePatience, visibilityPatience } from '../common/retry.ts'
-import { call, mutation, patiently } from './calls.ts'
+import { mutate, mutation, patiently } from './calls.ts'
 import type { Client } from './client.ts'
 import { describeNic, describeNicsOf, findNic } from './describe.ts'
 import { invalidStateCode, ownFailure } from './failures.ts'
@@ -36,8 +36,8 @@ export const attachNic = async (
   places.of(nics)
   checkPlace(places, { site, wanted })
   const isThere = nics.some(nic => idOf(nic) === wanted.nic && isOnItsWay(nic, wanted.instance))
-  if (!isThere) await attach(client, { site, wanted }, signal)
   places.take(wanted.nic, wanted.deviceIndex)
+  if (!isThere) await attach(client, { site, wanted }, signal).catch(givingBack(places, wanted))
   try {
     const seen = await awaitAttached(client, { site, wanted }, signal)
     if (seen.deleteOnRelease === false) await protect(client, wanted.nic, signal)
@@ -60,6 +60,14 @@ const checkPlace = (places: Places, { site, wanted }: Attempt): void => {
   throw problem(site, { kind: 'conflict', code: 'PlaceTaken', text })
 }
 
+// Only a certain refusal: what may be attached keeps its place.
+const givingBack =
+  (places: Places, { nic }: Wanted) =>
+  (error: unknown): never => {
+    if (error instanceof CallFailed && !error.failure.ambiguous) places.leave(nic)
+    throw error
+  }
+
 const isOnItsWay = (nic: Nic, instance: InstanceId): boolean =>
   holderOf(nic) === instance && nic.status !== 'Detaching'
 
@@ -69,7 +77,7 @@ const attach = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const send = () =>
-    call(site, signal, () =>
+    mutate(site, signal, () =>
       client.ecs(site.call, signal, (ecs, regionId) =>
         ecs.attachNetworkInterface(
           new AttachNetworkInterfaceRequest({
@@ -151,7 +159,7 @@ const awaitAttached = async (
 const protect = async (client: Client, nic: NicId, signal: AbortSignal): Promise<void> => {
   const site = mutation('ModifyNetworkInterfaceAttribute', `NIC ${nic}`)
   const input = { networkInterfaceId: nic, deleteOnRelease: true }
-  await call(site, signal, () =>
+  await mutate(site, signal, () =>
     client.ecs(site.call, signal, (ecs, regionId) =>
       ecs.modifyNetworkInterfaceAttribute(
         new ModifyNetworkInterfaceAttributeRequest({ ...input, regionId }),
@@ -231,7 +239,7 @@ const detach = async (
   signal: AbortSignal,
 ): Promise<boolean> => {
   const send = () =>
-    call(site, signal, () =>
+    mutate(site, signal, () =>
       client.ecs(site.call, signal, (ecs, regionId) =>
         ecs.detachNetworkInterface(
           new DetachNetworkInterfaceRequest({

@@ -14,7 +14,7 @@ import type { BlockRequest } from '#core/ports.ts'
 import { CallFailed } from '../common/calls.ts'
 import { staleCode, stalePatience } from '../common/retry.ts'
 import { canonical, cidrFrom, ipFrom, present } from '../common/shapes.ts'
-import { call, mutation, patiently } from './calls.ts'
+import { mutate, mutation, patiently } from './calls.ts'
 import type { Client } from './client.ts'
 import { findNic } from './describe.ts'
 import { type Surroundings, cloudNicOf } from './shapes.ts'
@@ -64,7 +64,7 @@ const assign = async (
   const name = blocks.family === 4 ? 'AssignPrivateIpAddresses' : 'AssignIpv6Addresses'
   const site = mutation(name, `NIC ${nic}`)
   try {
-    return await call(site, signal, () => assigning(client, { nic, blocks }, signal))
+    return await mutate(site, signal, () => assigning(client, { nic, blocks }, signal))
   } catch (error) {
     throw isSingle ? error : asFragmented(error)
   }
@@ -140,9 +140,9 @@ type PartReturn = { readonly part: ReturnRequest; readonly around: Surroundings 
 // Codes that find fault with the blocks themselves, most of all InvalidIp.IpUnassigned.
 const aboutBlocks = /^Invalid(Ip|Parameter|PrivateIp)/
 
-// A refusal because of one block says nothing of the others, and a NIC's own address is refused like
-// one that is gone. So after it the NIC is looked at, and what is still there is sent once more. A
-// NIC that is gone holds nothing.
+// A refusal because of one block says nothing of the others, and a NIC's own address is refused
+// like one that is gone. So after it the NIC is looked at, and what is still there is sent once
+// more. A NIC that is gone holds nothing.
 const returnPart = async (
   client: Client,
   given: PartReturn,
@@ -172,8 +172,8 @@ const returnPart = async (
 type Sorted = { readonly gone: readonly Cidr[]; readonly left: readonly Cidr[] }
 
 // What is gone, and what may be sent once more: not the NIC's own address, which is neither. The
-// refusal says that some block is at fault; a description that shows none is older than that, so it
-// is asked again for a moment, after which the refusal stands.
+// refusal says that some block is at fault; a description that shows none is older than that, so
+// it is asked again for a moment, after which the refusal stands.
 const sorted = (
   client: Client,
   { part, around, refusal }: PartReturn & { readonly refusal: CallFailed },
@@ -204,7 +204,7 @@ const unassign = async (
   const family: Family = first === undefined ? 4 : familyOf(first)
   const isSingle = first !== undefined && lengthOf(first) === bitsOf(family)
   const name = family === 4 ? 'UnassignPrivateIpAddresses' : 'UnassignIpv6Addresses'
-  await call(mutation(name, `NIC ${nic}`), signal, () =>
+  await mutate(mutation(name, `NIC ${nic}`), signal, () =>
     client.ecs(name, signal, async (ecs, regionId) => {
       const on = { regionId, networkInterfaceId: nic }
       if (family === 4) {

@@ -1,5 +1,5 @@
-// The SDK's two clients and what they lack: a limit for the whole call, an end when the caller gives
-// up, a bound on calls at once. The SDK repeats nothing unless it is told to, and it is not.
+// The SDK's two clients and what they lack: a limit for the whole call, an end when the caller
+// gives up, a bound on calls at once. The SDK repeats nothing unless told to, and it is not.
 
 import * as ecsSdk from '@alicloud/ecs20140526'
 import { $OpenApiUtil } from '@alicloud/openapi-core'
@@ -18,7 +18,7 @@ export type Vpc = vpcSdk.default
 type Answered<Body> = { readonly body?: Body }
 type Work<Sdk, Body> = (sdk: Sdk, regionId: string) => Promise<Answered<Body>>
 
-/** Sends one call; its name is for the listener and the failure. Rejects with what the SDK threw. */
+/** Sends one call; its name is for the listener. Rejects with what the SDK threw. */
 export interface Client {
   ecs<Body extends Identified>(
     name: string,
@@ -107,6 +107,9 @@ const openSdks = (
   current: () => Credentials,
 ): { readonly ecs: Ecs; readonly vpc: Vpc } => {
   const { environment, regionId, requestMs } = given
+  // The SDK's own choice would be the public one in some regions, whatever network it is told.
+  const insideOf = (product: string): string | undefined =>
+    environment.isInsideVpc ? `${product}-vpc.${regionId}.aliyuncs.com` : undefined
   const configOf = (endpoint: string | undefined) =>
     new $OpenApiUtil.Config({
       credential: credentialOf(current),
@@ -114,14 +117,13 @@ const openSdks = (
       // Its `connectTimeout` is the socket's idle time, so a slow answer needs both.
       connectTimeout: requestMs,
       readTimeout: requestMs,
-      ...(environment.isInsideVpc ? { network: 'vpc' } : {}),
       ...endpointOf(endpoint),
     })
   const EcsClient = classOf(ecsSdk)
   const VpcClient = classOf(vpcSdk)
   return {
-    ecs: new EcsClient(configOf(environment.ecsEndpoint)),
-    vpc: new VpcClient(configOf(environment.vpcEndpoint)),
+    ecs: new EcsClient(configOf(environment.ecsEndpoint ?? insideOf('ecs'))),
+    vpc: new VpcClient(configOf(environment.vpcEndpoint ?? insideOf('vpc'))),
   }
 }
 
@@ -150,12 +152,15 @@ const within = async <Value>(ms: number, working: Promise<Value>): Promise<Value
   })
 }
 
-// A TypeError out of the SDK is its way of meeting an answer of another shape (`null`, a number).
+// What the SDK cannot read into its shapes it throws as a bare Error, or trips over as a TypeError;
+// everything else it throws has a code, a status or a name of its own.
 const asSeen = (error: unknown, principal: string | undefined): unknown => {
   if (error instanceof CallFailed || !(error instanceof Error)) return error
-  const isMisread = error instanceof TypeError || error.message.startsWith('expect: array')
+  if (principal === undefined) return error
+  const { code, name } = error as SdkError
+  const isMisread = code === undefined && (name === 'Error' || error instanceof TypeError)
   const seen = isMisread ? new MalformedError(error.message, { cause: error }) : error
-  return principal === undefined ? seen : Object.assign(seen, { principal } satisfies Principal)
+  return Object.assign(seen, { principal } satisfies Principal)
 }
 
 type Principal = Pick<SdkError, 'principal'>

@@ -212,6 +212,9 @@ const adviceByCode: Readonly<Record<string, string>> = {
   'InvalidOperation.AvailabilityZoneMismatch': 'configure vSwitches in the zone of this instance',
   'QuotaExceed.Tags': 'configure fewer tags',
   SecurityGroupInstanceLimitExceed: 'configure another security group, or an enterprise one',
+  'InvalidVSwitch.Ipv6NotTurnOn': 'enable IPv6 on the vSwitch, or configure IPv4 alone',
+  'InvalidOperation.Ipv6NotSupport': 'choose an instance type with IPv6, or configure IPv4 alone',
+  JoinedGroupLimitExceed: 'configure fewer security groups',
   'InvalidVSwitchId.NotFound': 'correct the vSwitches in the configuration',
   'InvalidSecurityGroupId.NotFound': 'correct the security groups in the configuration',
 }

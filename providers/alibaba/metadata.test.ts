@@ -79,9 +79,12 @@ describe('metadata', () => {
     const state = service({ list: 'a' })
     const client = metadata()
     expect(await client.list('absent', never)).toEqual([])
-    expect(await client.find('absent', never)).toBeUndefined()
+    expect(await client.glance('absent', never)).toBeUndefined()
     state.refuse = 2
     expect(await client.list('list', never)).toEqual(['a'])
+    state.refuse = 1
+    expect(await client.glance('list', never)).toBeUndefined()
+    expect(await client.glance('list', never)).toBe('a')
   })
 
   test('a service that is forbidden is denied at once, with advice', async () => {

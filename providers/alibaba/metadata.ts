@@ -12,8 +12,8 @@ import { ownFailure } from './failures.ts'
 export interface Metadata {
   /** The text at a path below /latest/meta-data/; waits a bounded time while it is late. */
   need(path: string, signal: AbortSignal): Promise<string>
-  /** The text at a path; undefined when the path does not exist. */
-  find(path: string, signal: AbortSignal): Promise<string | undefined>
+  /** The text at a path, asked for once; undefined whatever the reason that there is none. */
+  glance(path: string, signal: AbortSignal): Promise<string | undefined>
   /** Entries at a path; empty when the path does not exist, as a missing list has no path. */
   list(path: string, signal: AbortSignal): Promise<readonly string[]>
 }
@@ -61,19 +61,24 @@ export const createMetadata = (base: string): Metadata => {
     return get(path, signal)
   }
 
-  const find: Metadata['find'] = (path, signal) =>
-    patiently({ site: siteOf(path), patience: listPatience }, signal, async () => {
-      const answer = await getRenewing(path, signal)
-      return answer.status === 404 ? undefined : textOf(siteOf(path), answer).trim()
-    })
-
   return {
-    find,
+    glance: async (path, signal) => {
+      try {
+        return textOf(siteOf(path), await getRenewing(path, signal)).trim()
+      } catch (error) {
+        if (error instanceof CallFailed) return undefined
+        throw error
+      }
+    },
     need: (path, signal) =>
       patiently({ site: siteOf(path), patience: latePatience }, signal, async () =>
         textOf(siteOf(path), await getRenewing(path, signal)).trim(),
       ),
-    list: async (path, signal) => entriesOf((await find(path, signal)) ?? ''),
+    list: (path, signal) =>
+      patiently({ site: siteOf(path), patience: listPatience }, signal, async () => {
+        const answer = await getRenewing(path, signal)
+        return answer.status === 404 ? [] : entriesOf(textOf(siteOf(path), answer))
+      }),
   }
 }
 

@@ -13,7 +13,7 @@ import { CallFailed, tolerating } from '../common/calls.ts'
 import { tagNames } from '../common/options.ts'
 import { type Patience, newPatience } from '../common/retry.ts'
 import { asFragmented } from './blocks.ts'
-import { call, mutation, patiently } from './calls.ts'
+import { mutate, mutation, patiently } from './calls.ts'
 import type { Client } from './client.ts'
 import { describeNic, describeNicsOf, findNic } from './describe.ts'
 import { ownFailure } from './failures.ts'
@@ -41,7 +41,7 @@ export const createNic = async (
   const groups = await groupsFor(parts.client, { request, around }, signal)
   const site = mutation('CreateNetworkInterface', `vSwitch ${request.subnet}`)
   const input = createInput(parts, { ...request, securityGroups: groups }, around.instance)
-  const created = await call(site, signal, () =>
+  const created = await mutate(site, signal, () =>
     parts.client.ecs(site.call, signal, (ecs, regionId) =>
       ecs.createNetworkInterface(new CreateNetworkInterfaceRequest({ ...input, regionId })),
     ),
@@ -136,7 +136,7 @@ export const deleteNic = async (
 ): Promise<void> => {
   const site = mutation('DeleteNetworkInterface', `NIC ${nic}`)
   await tolerating('notFound', () =>
-    call(site, signal, () =>
+    mutate(site, signal, () =>
       client.ecs(site.call, signal, (ecs, regionId) =>
         ecs.deleteNetworkInterface(
           new DeleteNetworkInterfaceRequest({ regionId, networkInterfaceId: nic }),

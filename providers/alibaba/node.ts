@@ -100,15 +100,15 @@ const prefixesOf = async (
   { primaryPath }: Identity,
   signal: AbortSignal,
 ): Promise<readonly Cidr[]> => {
-  const lists = await Promise.all([
-    metadata.list(`${primaryPath}/vpc-cidr-block`, signal),
+  const [four, six] = await Promise.all([
+    metadata.need(`${primaryPath}/vpc-cidr-block`, signal),
     metadata.list(`${primaryPath}/vpc-ipv6-cidr-blocks`, signal),
   ])
-  return lists.flat().map(cidrFrom)
+  return [four, ...six].map(cidrFrom)
 }
 
-// Metadata knows the VPC's first prefix, and those of IPv6 once the instance has such an address; what
-// is missing shows in the vSwitches of all zones.
+// Metadata knows the VPC's first prefix, and those of IPv6 once the instance has such an address;
+// what is missing shows in the vSwitches of all zones.
 const withSubnets = (
   prefixes: readonly Cidr[],
   all: ReadonlyMap<SubnetId, TaggedSubnet>,
@@ -134,7 +134,7 @@ export const createRouters = (metadata: Metadata): RouterSource => {
     await Promise.all(
       news.map(async nic => {
         const path = `${pathOf(nic.macAddress?.toLowerCase() ?? '')}/ipv6-gateway`
-        const text = await metadata.find(path, signal)
+        const text = await metadata.glance(path, signal)
         if (text) known.set(vSwitchOf(nic), ipFrom(text))
       }),
     )

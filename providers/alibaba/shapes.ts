@@ -1,7 +1,7 @@
 // The SDK's shapes made into ours. A secondary NIC's own address is given to pods like any other;
 // it lives and dies with the NIC.
 
-import type { DescribeNetworkInterfacesResponseBodyNetworkInterfaceSetsNetworkInterfaceSet as Nic } from '@alicloud/ecs20140526'
+import type * as ecs from '@alicloud/ecs20140526'
 import type { DescribeVSwitchesResponseBodyVSwitchesVSwitch as VSwitch } from '@alicloud/vpc20160428'
 import { type Cidr, type Ip, bytesOf, baseOf, familyOf, hostCidr, ipFromBytes } from '#core/ip.ts'
 import { lengthOf } from '#core/ip.ts'
@@ -18,7 +18,8 @@ import type { CloudNic, Subnet } from '#core/ports.ts'
 import { tagNames } from '../common/options.ts'
 import { canonical, cidrFrom, ipFrom, present } from '../common/shapes.ts'
 
-export type { Nic }
+/** A NIC as ECS describes it. */
+export type Nic = ecs.DescribeNetworkInterfacesResponseBodyNetworkInterfaceSetsNetworkInterfaceSet
 
 /** A vSwitch with what selection needs. */
 export type TaggedSubnet = Subnet & { readonly tags: ReadonlyMap<string, string> }

@@ -116,7 +116,7 @@ export const makeAlibaba = async (
   }
 }
 
-/** The variables are read when the cloud is made; each instance has a metadata service of its own. */
+/** Each instance has its metadata service; the variables are read when the cloud is made. */
 export const cloudOf = async (
   emulator: Emulator,
   instance: string,
