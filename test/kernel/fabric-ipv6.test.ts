@@ -107,6 +107,15 @@ describe.each(Object.entries(routers))('with the router of %s', (_, routerOf) =>
     expect(await runCommand({ netns: vpc.netns('a'), argv })).toContain('02:ec:02:00:00:01')
   })
 
+  test('no other next hop is answered', async () => {
+    const others = ['fe80::1', 'fe80:ec2::1', 'fe80::1234:5678:9abc']
+    for (const to of others.filter(address => address !== routerOf(1))) {
+      const question = { netns: vpc.netns('a'), protocol: 'tcp', port: 9, ms: 500 } as const
+      const result = await probe({ ...question, to: `${to}%eth0` })
+      expect(result).toEqual({ ok: false, error: 'timeout' })
+    }
+  })
+
   test('pods pass from a NIC without any address of its own', async () => {
     const device = (await vpc.devices('a')).find(({ ifname }) => ifname === 'eth1')
     const own = device?.addr_info.filter(({ local }) => !local.startsWith('fe80'))
