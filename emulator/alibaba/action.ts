@@ -1,5 +1,5 @@
-// What an action of the RPC face is: a reader of parameters that returns the work to be done. Reading
-// refuses malformed calls; the work meets the cloud's state, after the call's latency.
+// What an action of the RPC face is: a reader of parameters that returns the work to be done.
+// Reading refuses malformed calls; the work meets the cloud's state, after the call's latency.
 import type { CallKind } from '#emulator/model/latency.ts'
 import type { World } from '#emulator/model/world.ts'
 import type { Notes } from './notes.ts'

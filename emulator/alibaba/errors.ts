@@ -1,5 +1,6 @@
-// ECS's error codes, statuses and messages: one table from the model's reasons to the wire. Codes and
-// statuses: ECS API reference, 2014-05-26, "Error codes" of each action; messages as public logs show.
+// ECS's error codes, statuses and messages: one table from the model's reasons to the wire. Codes
+// and statuses: ECS API reference, 2014-05-26, "Error codes" of each action; messages as public
+// logs show.
 import type { Reason, ThingKind } from '#emulator/model/refusal.ts'
 
 /** What a failed call answers. */

@@ -1,5 +1,5 @@
-// One RPC call from request to answer: who calls, which action, may they, how fast may they, what goes
-// wrong on purpose, how long it takes, and only then the work itself.
+// One RPC call from request to answer: who calls, which action, may they, how fast may they, what
+// goes wrong on purpose, how long it takes, and only then the work itself.
 import type { Chance } from '#emulator/model/chance.ts'
 import type { CallLog } from '#emulator/model/calls.ts'
 import type { Effect } from '#emulator/model/faults.ts'

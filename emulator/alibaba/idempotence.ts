@@ -1,5 +1,6 @@
-// ClientToken: the same call again gets the first one's answer and does nothing; another call with the
-// same token is refused. What failed is not remembered. ECS developer guide, "Ensure idempotence".
+// ClientToken: the same call again gets the first one's answer and does nothing; another call with
+// the same token is refused. What failed is not remembered. ECS developer guide, "Ensure
+// idempotence".
 import { createHash } from 'node:crypto'
 import type { CallContext, Members, Work } from './action.ts'
 import { ApiError, invalidParameter } from './errors.ts'
@@ -7,7 +8,9 @@ import type { Params } from './params.ts'
 
 const lengthMax = 64
 
-/** Makes work idempotent under the call's token, if it has one; `request` is all that it asks for. */
+/**
+ * Makes work idempotent under the call's token, if it has one; `request` is all that it asks for.
+ */
 export const idempotent = (params: Params, request: unknown, work: Work): Work => {
   const token = params.text('ClientToken')
   if (token === undefined) return work

@@ -1,4 +1,5 @@
-// Who calls: access keys of accounts and STS credentials of instance roles, and what each may not do.
+// Who calls: access keys of accounts and STS credentials of instance roles, and what each may not
+// do.
 import type { Account } from '#emulator/accounts.ts'
 import type { Chance } from '#emulator/model/chance.ts'
 
@@ -45,7 +46,9 @@ interface RoleKeyRequest {
 
 /** Lifetime of role credentials, as the metadata service gives them. */
 const roleKeyLifeMs = 6 * 3600_000
-/** New ones are handed out before the old ones have expired (ECS user guide, "Instance RAM roles"). */
+/**
+ * New ones are handed out before the old ones have expired (ECS user guide, "Instance RAM roles").
+ */
 const renewBeforeMs = 30 * 60_000
 
 /** The keys of accounts, as `createKeyRing` wants them. */

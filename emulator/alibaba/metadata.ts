@@ -1,6 +1,6 @@
 // The instance metadata service: a session token first (when the instance insists), then plain-text
-// paths. It shows the instance's NICs later than the ECS API does, and their further addresses later
-// still. ECS user guide, "Instance metadata".
+// paths. It shows the instance's NICs later than the ECS API does, and their further addresses
+// later still. ECS user guide, "Instance metadata".
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
 import type { Instance } from '#emulator/model/types.ts'
 import { type World, occasionOf } from '#emulator/model/world.ts'

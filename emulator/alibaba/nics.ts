@@ -107,11 +107,7 @@ const deleteNetworkInterface = ecs('delete', params => {
     if (notes.deleting.has(id)) return {}
     notes.deleting.add(id)
     // It goes as it came: after about as long as a new one needs.
-    later(world, delay(world, 'pendingMs'), () => {
-      model.deleteNic(world, id)
-      notes.deleting.delete(id)
-      notes.nics.delete(id)
-    })
+    later(world, delay(world, 'pendingMs'), () => model.deleteNic(world, id))
     return {}
   }
 })
@@ -233,7 +229,8 @@ const badInstanceState = (id: string, state: string): ApiError =>
     `The operation is not allowed in the current ecs state: "${id}" is ${state}.`,
   )
 
-// What the NIC carries must fit the type that it comes to; the model knows one code for both families.
+// What the NIC carries must fit the type that it comes to; the model knows one code for both
+// families.
 const checkPlace = (world: World, nic: Nic, type: string): void => {
   const limits = world.options.typeLimits(type)
   if (limits === undefined) return
@@ -257,7 +254,8 @@ const giveUpMs = (world: World): number => {
   return Math.max(giveUpMinMs, 4 * Math.max(max, tail?.max ?? 0))
 }
 
-// "Available indicates that the ENI failed to be attached": the reference of AttachNetworkInterface.
+// "Available indicates that the ENI failed to be attached": the reference of
+// AttachNetworkInterface.
 const giveUp = (world: World, id: string, attachmentId: string): void => {
   const nic = world.nics.get(id)?.at(-1)?.value
   if (nic?.attachment?.id !== attachmentId || nic.attachment.state !== 'attaching') return

@@ -1,5 +1,5 @@
-// What ECS knows of a NIC that the shared model does not: its name, its age, whether it goes with its
-// instance, and that it is being deleted. And the status word that all of it amounts to.
+// What ECS knows of a NIC that the shared model does not: its name, its age, whether it goes with
+// its instance, and that it is being deleted. And the status word that all of it amounts to.
 import { type Nic, nicStatus } from '#emulator/model/types.ts'
 import { type World, nicOf } from '#emulator/model/world.ts'
 import { invalidNicState } from './errors.ts'
@@ -15,6 +15,7 @@ export interface NicNote {
 /** All NICs'. */
 export interface Notes {
   readonly nics: Map<string, NicNote>
+  /** Also those that are gone: describes may still show them for a moment. */
   readonly deleting: Set<string>
 }
 

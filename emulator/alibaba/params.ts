@@ -1,6 +1,6 @@
 // The RPC format's parameters: a flat list of `Name`, `List.N` and `List.N.Member`. Parameters that
 // nobody reads are ignored, as the real API ignores them.
-import { type Cidr, type Ip, parseCidr, parseIp } from '#core/ip.ts'
+import { type Cidr, type Ip, baseOf, parseCidr, parseIp } from '#core/ip.ts'
 import { ApiError, invalidParameter, missingParameter } from './errors.ts'
 import type { Tags } from '#emulator/model/types.ts'
 
@@ -74,7 +74,9 @@ export const addresses = (
 export const prefixes = (name: string, values: readonly string[]): readonly Cidr[] => {
   const parsed = values.map(value => {
     const prefix = parseCidr(value)
-    if (prefix === undefined) throw invalidParameter(name, `"${value}" is no CIDR block.`)
+    const isStandard =
+      prefix !== undefined && baseOf(prefix) === parseIp(value.split('/', 1)[0] ?? '')
+    if (!isStandard) throw invalidParameter(name, `"${value}" is no CIDR block.`)
     return prefix
   })
   if (new Set(parsed).size < parsed.length) throw repeated(name)

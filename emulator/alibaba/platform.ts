@@ -1,5 +1,5 @@
-// Alibaba Cloud as a platform: the RPC face of ECS and VPC, instance metadata, and the variables that
-// lead the SDK to them.
+// Alibaba Cloud as a platform: the RPC face of ECS and VPC, instance metadata, and the variables
+// that lead the SDK to them.
 import type { Account } from '#emulator/accounts.ts'
 import type { Platform, PlatformParts, PlatformServers } from '#emulator/platform.ts'
 import { defaultAccount } from './account.ts'

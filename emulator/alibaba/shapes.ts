@@ -133,7 +133,9 @@ export const describedInstance = (context: CallContext, instance: Instance): Mem
   }
 }
 
-/** An instance with this tag serves its metadata without a token, too: ECS's HttpTokens=optional. */
+/**
+ * An instance with this tag serves its metadata without a token, too: ECS's HttpTokens=optional.
+ */
 export const hasOptionalTokens = ({ tags }: Instance): boolean => tags['HttpTokens'] === 'optional'
 
 const instanceNic = (nic: Nic): Members => ({

@@ -39,8 +39,8 @@ const reservedTail = 3
 const reservedTail6 = 9
 
 /**
- * `.253` of a /24, and `…:ffff:ffff:ffff:fff7` of a /64: the example of ipv6-gateway in the ECS user
- * guide, "Instance metadata", and the first of the last nine addresses.
+ * `.253` of a /24, and `…:ffff:ffff:ffff:fff7` of a /64: the first of the last nine addresses, and
+ * the example of ipv6-gateway in the ECS user guide, "Instance metadata".
  */
 const gateway = (subnet: Cidr): Ip =>
   familyOf(subnet) === 4 ? addressAt(subnet, sizeOf(subnet) - reservedTail) : gateway6(subnet)
@@ -63,7 +63,8 @@ export const alibabaTraits: Traits = {
   quotas: { nicsMax: 5000, groupsPerNicMax: 10, tagsMax: 20 },
   typeLimits,
   nameId,
-  // VPC user guide, "Reserved CIDR blocks": the first and the last three, and of IPv6 the last nine.
+  // VPC user guide, "Reserved CIDR blocks": the first and the last three, and of IPv6 the last
+  // nine.
   reserved: { head: 1, tail: reservedTail },
   reserved6: { head: 1, tail: reservedTail6 },
   gateway,

@@ -1,5 +1,5 @@
-// What the metadata service knows of one instance, as a tree of names: directories are objects, files
-// are text, and what does not exist is undefined (a missing list is 404, not empty).
+// What the metadata service knows of one instance, as a tree of names: directories are objects,
+// files are text, and what does not exist is undefined (a missing list is 404, not empty).
 import { type Cidr, ipFromBytes, lengthOf } from '#core/ip.ts'
 import type { Instance, Nic } from '#emulator/model/types.ts'
 import { type World, nicsSeen } from '#emulator/model/world.ts'
@@ -100,7 +100,8 @@ type Blocks = Pick<Nic, 'addresses' | 'prefixes' | 'addresses6' | 'prefixes6'>
 
 const noBlocks: Blocks = { addresses: [], prefixes: [], addresses6: [], prefixes6: [] }
 
-// Before the service learns the further addresses of a new attachment it shows only the primary one.
+// Before the service learns the further addresses of a new attachment it shows only the primary
+// one.
 const blocksSeen = (world: World, nic: Nic): Blocks => {
   const seen = nicsSeen(world, 'metadataBlocks').find(other => other.id === nic.id)
   return seen?.attachment?.state === 'attached' ? seen : noBlocks

@@ -46,7 +46,9 @@ export const cpusOf = (type: string): number => {
   return 4 * Number(/^\d+/.exec(size)?.[0] ?? 1)
 }
 
-/** GiB of memory by the naming rule: compute families have 2 per vCPU, memory families 8, others 4. */
+/**
+ * GiB of memory by the naming rule: compute families have 2 per vCPU, memory families 8, others 4.
+ */
 export const memoryOf = (type: string): number => {
   const letter = familyOf(type).slice('ecs.'.length, 'ecs.'.length + 1)
   const perCpu = { c: 2, r: 8 }[letter] ?? 4
