@@ -32,7 +32,7 @@ const send = (request: ArmRequest, requestMs = 2000, signal = never) => {
       )
 }
 
-test('a request carries token, version of the SDK, ETag and the whole body, unchanged', async () => {
+test('a request carries token, SDK, ETag and the whole body, unchanged', async () => {
   fake.handle = ({ body }) => ({ headers: { etag: 'W/"2"' }, body })
   const outcome = await send(put)
   expect(outcome).toMatchObject({ kind: 'ok', value: { status: 200, body: put.body } })
@@ -51,7 +51,10 @@ test('the token is for the cloud, wherever the endpoint is', async () => {
     },
   }
   fake.handle = () => ({ body: {} })
-  const arm = fake.client({ credential, audience: 'https://management.chinacloudapi.cn' })
+  const arm = fake.client({
+    createCredential: () => credential,
+    audience: 'https://management.chinacloudapi.cn',
+  })
   await arm.send(get, never)
   await arm.send({ ...get, service: 'compute' }, never)
   expect(new Set(scopes.flat())).toEqual(new Set(['https://management.chinacloudapi.cn/.default']))
@@ -150,6 +153,23 @@ test.each(['https://192.0.2.1/x', 'http://127.0.0.1/x', 'nonsense'])(
     expect(fake.asked).toHaveLength(0)
   },
 )
+
+test('a token that was refused is not used again', async () => {
+  let made = 0
+  const createCredential = () => {
+    const mine = { ...token, token: `token-${++made}` }
+    return { getToken: async () => mine }
+  }
+  const arm = fake.client({ createCredential })
+  fake.handle = ({ headers }) =>
+    headers.authorization === 'Bearer token-1'
+      ? { status: 401, body: { error: { code: 'ExpiredAuthenticationToken' } } }
+      : { body: {} }
+  await expect(arm.send(get, never)).rejects.toMatchObject({ code: 'ExpiredAuthenticationToken' })
+  await expect(arm.send(get, never)).resolves.toMatchObject({ status: 200 })
+  await arm.send(get, never)
+  expect(made).toBe(2)
+})
 
 test('every request on the wire is told, with its end', async () => {
   const told: string[] = []

@@ -45,7 +45,8 @@ export type ArmOptions = {
   /** Whom the token is for, without `/.default`. */
   readonly audience: string
   readonly subscription: string
-  readonly credential: TokenCredential
+  /** Made anew after a token was refused, with no memory of it. */
+  readonly createCredential: () => TokenCredential
   readonly isProxied?: boolean
   readonly onCall?: CallListener | undefined
   readonly requestMs?: number
@@ -55,7 +56,7 @@ export type ArmOptions = {
 const defaultRequestMs = 30_000
 
 export const createArm = (options: ArmOptions): Arm => {
-  const { credential, subscription, endpoint, requestMs = defaultRequestMs, onCall } = options
+  const { subscription, endpoint, requestMs = defaultRequestMs, onCall } = options
   // An own agent can be closed; the SDK's proxy support works only without one.
   const agent = options.isProxied === true ? undefined : new Agent({ keepAlive: true })
   const shared = {
@@ -66,10 +67,14 @@ export const createArm = (options: ArmOptions): Arm => {
     userAgentOptions: { userAgentPrefix: 'eniway' },
     ...(agent === undefined ? {} : { agent }),
   }
-  const clients = {
-    network: createNetworkManagement(credential, subscription, shared),
-    compute: createComputeManagement(credential, subscription, shared),
+  const open = () => {
+    const credential = options.createCredential()
+    return {
+      network: createNetworkManagement(credential, subscription, shared),
+      compute: createComputeManagement(credential, subscription, shared),
+    }
   }
+  let clients = open()
 
   const exchange = async (request: ArmRequest, signal: AbortSignal): Promise<ArmAnswer> => {
     // The SDK's own time-out ends with the answer's first byte; this one covers the body too.
@@ -98,6 +103,8 @@ export const createArm = (options: ArmOptions): Arm => {
         return answer
       } catch (error) {
         onCall?.(request.call, resultOf(error))
+        // The SDK would keep the token for as long as this machine's clock finds it valid.
+        if (error instanceof ArmError && error.status === 401) clients = open()
         throw error
       }
     },

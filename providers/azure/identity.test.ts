@@ -85,7 +85,9 @@ const environmentWith = (more: Partial<AzureEnvironment> = {}): AzureEnvironment
 const open = (environment: AzureEnvironment) =>
   outcomeOf(() => {
     const parts = { environment, onCall: undefined, onOpen: () => undefined }
-    return createSession({ ...parts, credential: { getToken: async () => token } })(never)
+    return createSession({ ...parts, createCredential: () => ({ getToken: async () => token }) })(
+      never,
+    )
   })
 
 describe('metadata', () => {

@@ -32,7 +32,7 @@ export type SessionSource = (signal: AbortSignal) => Promise<Session>
 
 export type SessionParts = {
   readonly environment: AzureEnvironment
-  readonly credential: TokenCredential
+  readonly createCredential: () => TokenCredential
   readonly onCall: CallListener | undefined
   /** Told of the client, to close it. */
   readonly onOpen: (arm: Arm) => void
@@ -59,7 +59,7 @@ export const createSession = (parts: SessionParts): SessionSource => {
 }
 
 const open = (
-  { environment, credential, onCall }: SessionParts,
+  { environment, createCredential, onCall }: SessionParts,
   metadata: ComputeMetadata,
 ): Session => {
   const identity = identityOf(metadata)
@@ -73,7 +73,7 @@ const open = (
     endpoint,
     audience: (environment.armAudience ?? audienceOf(endpoint) ?? home).replace(/\/+$/, ''),
     subscription: identity.subscription,
-    credential,
+    createCredential,
     isProxied: environment.isProxied,
     onCall,
   })
@@ -104,7 +104,8 @@ const filled = (text: string | undefined): string | undefined => (text === '' ? 
 const pathOf = (metadata: ComputeMetadata, subscription: string): string => {
   const group = present(filled(metadata.resourceGroupName), 'resourceGroupName')
   const name = present(filled(metadata.name), 'name')
-  const compute = `/subscriptions/${subscription}/resourceGroups/${group}/providers/Microsoft.Compute`
+  const owner = `/subscriptions/${subscription}/resourceGroups/${group}`
+  const compute = `${owner}/providers/Microsoft.Compute`
   const set = filled(metadata.vmScaleSetName)
   const index = set === undefined ? undefined : /_(\d+)$/.exec(name)?.[1]
   if (set === undefined || index === undefined) return `${compute}/virtualMachines/${name}`

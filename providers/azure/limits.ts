@@ -3,11 +3,9 @@
 
 import { LRUCache } from 'lru-cache'
 import { CallFailed } from '../common/calls.ts'
-import { read } from './calls.ts'
-import type { Json } from './client.ts'
 import { ownFailure } from './failures.ts'
 import type { Session } from './identity.ts'
-import { listOf } from './shapes.ts'
+import { pagesOf } from './pages.ts'
 
 /** NICs that a VM size takes; rejects with CallFailed. */
 export type NicsMaxSource = (session: Session, signal: AbortSignal) => Promise<number>
@@ -17,8 +15,6 @@ export const addressesMax = 256
 
 /** A node has one size; the room is for a command that compares several. */
 const sizesMax = 64
-/** A region lists about a thousand sizes on one or two pages. */
-const pagesMax = 50
 
 export const createNicsMax = (): NicsMaxSource => {
   const known = new LRUCache<string, number>({ max: sizesMax })
@@ -37,17 +33,12 @@ const find = async ({ arm, identity }: Session, signal: AbortSignal): Promise<nu
   const { vmSize, location, subscription } = identity
   const site = { call: 'ResourceSkus_List', on: `VM size ${vmSize} in ${location}`, isRead: true }
   const filter = encodeURIComponent(`location eq '${location}'`)
-  let path: string | undefined =
+  const path =
     `/subscriptions/${subscription}/providers/Microsoft.Compute/skus` +
     `?api-version=2021-07-01&%24filter=${filter}`
-  for (let pages = 0; path !== undefined && pages < pagesMax; pages++) {
-    const request = { service: 'compute', call: site.call, method: 'GET', path } as const
-    const page: Page = await read(site, signal, async () =>
-      pageOf((await arm.send(request, signal)).body),
-    )
-    const nicsMax = nicsMaxOf(page.skus, vmSize)
+  for await (const skus of pagesOf<Sku>(arm, { service: 'compute', ...site, path }, signal)) {
+    const nicsMax = nicsMaxOf(skus, vmSize)
     if (nicsMax !== undefined) return nicsMax
-    path = page.next
   }
   const text = `${location} lists no VM size ${vmSize} with its number of NICs`
   throw new CallFailed(ownFailure(site, { kind: 'denied', code: 'UnknownVmSize', text }))
@@ -58,13 +49,6 @@ type Sku = {
   readonly name?: string
   readonly capabilities?: readonly { readonly name?: string; readonly value?: string }[]
 }
-type Page = { readonly skus: readonly Sku[]; readonly next: string | undefined }
-
-const pageOf = (body: Json | undefined): Page => ({
-  skus: listOf(body?.['value'] as readonly Sku[] | undefined, 'list of sizes'),
-  next: (body?.['nextLink'] as string | undefined) || undefined,
-})
-
 /** Undefined when the list has no such size, or does not say. */
 export const nicsMaxOf = (skus: readonly Sku[], vmSize: string): number | undefined => {
   const sku = skus.find(

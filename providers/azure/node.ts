@@ -9,7 +9,8 @@ import { read } from './calls.ts'
 import { computePath, readNic, uniformNicsPath } from './documents.ts'
 import type { Session } from './identity.ts'
 import { type NicsMaxSource, addressesMax } from './limits.ts'
-import { type Known, type RawNic, cloudNicOf, configsOf, foreignCountOf, listOf } from './shapes.ts'
+import { pagesOf } from './pages.ts'
+import { type Known, type RawNic, cloudNicOf, foreignCountOf, listOf } from './shapes.ts'
 import { isManaged, nicIdOf, ownBlocks, shortOf, subnetIdOf } from './shapes.ts'
 import { type SubnetSource, networkPrefixes } from './subnets.ts'
 
@@ -84,19 +85,18 @@ const managedSubnets = (nics: readonly RawNic[]): readonly SubnetId[] => [
 const nicsOf = (session: Session, signal: AbortSignal): Promise<readonly RawNic[]> =>
   session.identity.isUniform ? uniformNics(session, signal) : machineNics(session, signal)
 
-const uniformNics = (
+const uniformNics = async (
   { arm, identity }: Session,
   signal: AbortSignal,
 ): Promise<readonly RawNic[]> => {
   const call = 'NetworkInterfaces_ListVirtualMachineScaleSetVMNetworkInterfaces'
-  return read({ call, on: `scale set instance ${shortOf(identity.path)}` }, signal, async () => {
-    const path = uniformNicsPath(identity.path)
-    const request = { service: 'network', call, method: 'GET', path } as const
-    const { body } = await arm.send(request, signal)
-    const nics = listOf(body?.['value'] as readonly RawNic[] | undefined, 'list of NICs')
-    for (const nic of nics) configsOf(nic)
-    return primaryFirst(nics, nic => nic.properties?.primary)
-  })
+  const on = `scale set instance ${shortOf(identity.path)}`
+  const path = uniformNicsPath(identity.path)
+  const nics: RawNic[] = []
+  for await (const page of pagesOf<RawNic>(arm, { service: 'network', call, on, path }, signal)) {
+    nics.push(...page)
+  }
+  return primaryFirst(nics, nic => nic.properties?.primary)
 }
 
 type Attached = { readonly id: NicId; readonly isPrimary: boolean | undefined }

@@ -87,7 +87,13 @@ export const startFakeArm = async (): Promise<FakeArm> => {
       const credential = { getToken: async () => token }
       const audience = 'https://management.azure.com'
       const subscription = 'subscription-1'
-      const arm = createArm({ endpoint, audience, subscription, credential, ...options })
+      const arm = createArm({
+        endpoint,
+        audience,
+        subscription,
+        createCredential: () => credential,
+        ...options,
+      })
       clients.push(arm)
       return arm
     },
