@@ -11,7 +11,6 @@ import type { CloudNic, CloudObservation } from './ports.ts'
 import { isCooling } from './pool.ts'
 import { clearProblem, noteProblem } from './problems.ts'
 import type { Block, Nic, State, Use } from './state.ts'
-import { restStrays } from './strays.ts'
 
 type Context = { readonly at: Millis; readonly startedAt: Millis }
 
@@ -27,8 +26,7 @@ export const applyObservation = (state: State, seen: CloudObservation, context: 
   for (const nic of state.nics.values()) {
     if (!ids.has(nic.id)) next = mergeMissingNic(next, nic, context)
   }
-  const settled = wantPrimary(settleIntents(next, context), context)
-  return restStrays(settled, settled.host.strays, context.at)
+  return wantPrimary(settleIntents(next, context), context)
 }
 
 // A description without the primary NIC is a stale one, and nothing is built on it.

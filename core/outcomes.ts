@@ -22,6 +22,7 @@ import { clearProblem, describeFailure, noteProblem } from './problems.ts'
 import type { Block, Nic, State } from './state.ts'
 import type { Cidr } from './ip.ts'
 import { initialState } from './initial.ts'
+import { restStrays } from './strays.ts'
 import type { NodeFacts } from './ports.ts'
 
 type Finished = Event & { readonly kind: 'finished' }
@@ -33,7 +34,13 @@ const exhaustedBaseMs = 30_000
 const exhaustedMaxMs = 600_000
 const deniedMs = 60_000
 
+// What was lent or born just now may be an address that a pod we do not know still uses.
 export const applyResult = (state: State, event: Finished): State => {
+  const next = applyOutcome(state, event)
+  return next.nics === state.nics ? next : restStrays(next, next.host.strays, event.at)
+}
+
+const applyOutcome = (state: State, event: Finished): State => {
   const operation = state.operations.get(event.id)
   // An answer to a call of an earlier life, or one already settled: nothing to learn.
   if (operation === undefined) return state

@@ -6,7 +6,7 @@ import { hasPlace } from './grow.ts'
 import { type Family, familyOf } from './ip.ts'
 import type { Millis, PoolName } from './names.ts'
 import { isStuck } from './places.ts'
-import { countPool, isCooling } from './pool.ts'
+import { countPool, inFlight, isCooling } from './pool.ts'
 import type { HostFailure, NodeFacts } from './ports.ts'
 import { hasRoom, lacksFamily, roomOnNode } from './room.ts'
 import type { AddRequest, Problem, State } from './state.ts'
@@ -57,9 +57,8 @@ type Where = { readonly pool: PoolName; readonly family: Family; readonly now: M
 
 const explainFamily = (state: State, { pool, family, now }: Where): Cause => {
   const tally = countPool(state, pool, { family, now })
-  const held = tally.assigned + tally.cooling + tally.warm + tally.settling
-  const maximum = state.config.pools.get(pool)?.maximum
-  if (maximum !== undefined && held >= maximum) return atMaximum(pool, maximum)
+  const maximum = maximumReached(state, pool, now)
+  if (maximum !== undefined) return maximum
   const host = unwired(state)
   if (host !== undefined) return host
   const hindering = hinderingProblem(state, now)
@@ -74,7 +73,7 @@ const explainFamily = (state: State, { pool, family, now }: Where): Cause => {
   if (tally.settling > 0 && !isAnyStuck(state, now)) {
     return { code: 'WaitingForCloud', why: 'new addresses are settling; the pod is tried again' }
   }
-  return limitOrCooling(state, tally, now)
+  return limitOrCooling(state, tally, { pool, family, now })
 }
 
 // The instance or its subnets have no such addresses at all, so no waiting helps.
@@ -109,10 +108,19 @@ const unreachable = (state: State): Cause => {
   return { code: last.kind === 'throttled' ? 'Throttled' : 'CloudUnreachable', why: last.text }
 }
 
-const atMaximum = (pool: PoolName, maximum: number): Cause => ({
-  code: 'PoolMaximum',
-  why: `pool ${pool} holds its maximum of ${maximum} addresses; raise pool.maximum or lower max-pods`,
-})
+// One family is enough: a pod needs an address of each.
+const maximumReached = (state: State, pool: PoolName, now: Millis): Cause | undefined => {
+  const { families, pools } = state.config
+  const maximum = pools.get(pool)?.maximum ?? Infinity
+  const full = families.find(family => {
+    const { assigned, cooling, warm, settling } = countPool(state, pool, { family, now })
+    return assigned + cooling + warm + settling >= maximum
+  })
+  if (full === undefined) return undefined
+  const kind = families.length === 1 ? '' : `${nameOf(full)} `
+  const why = `pool ${pool} holds its maximum of ${maximum} ${kind}addresses; raise pool.maximum or lower max-pods`
+  return { code: 'PoolMaximum', why }
+}
 
 const exhausted = (state: State, now: Millis): Cause | undefined => {
   const subnets = state.node?.subnets ?? []
@@ -141,6 +149,11 @@ const movingNic = (state: State, now: Millis): string | undefined => {
   return isCertain ? 'a new NIC is being created; the pod is tried again' : undefined
 }
 
+const absentDevice = (state: State, now: Millis): Problem | undefined => {
+  const nic = [...state.nics.values()].find(each => each.isManaged && isStuck(state, each, now))
+  return nic === undefined ? undefined : state.problems.get(`device ${nic.id}`)
+}
+
 const isAnyStuck = (state: State, now: Millis): boolean =>
   [...state.nics.values()].some(nic => nic.isManaged && isStuck(state, nic, now))
 
@@ -157,7 +170,7 @@ const isAnyReady = (state: State): boolean =>
 const limitOrCooling = (
   state: State,
   tally: { readonly cooling: number; readonly assigned: number },
-  now: Millis,
+  { pool, family, now }: Where,
 ): Cause => {
   const { node, config } = state
   if (isAnyResting(state, now) && !(state.operations.size > 0)) {
@@ -175,25 +188,24 @@ const limitOrCooling = (
   }
   const stuck = stuckNic(state)
   if (stuck !== undefined) return { code: 'WaitingForCloud', why: stuck.text }
+  const absent = absentDevice(state, now)
+  if (absent !== undefined) return { code: 'WaitingForNic', why: absent.text }
   const create = state.problems.get('createNic')
   const isHeldUp = state.cloud.nicsLimitedUntil > now && create !== undefined
   if (isHeldUp && create.kind !== 'limit') return { code: 'WaitingForCloud', why: create.text }
   if (isHeldUp) return { code: 'NicLimit', why: create.text }
+  const isComing = inFlight(state, pool, family) > 0
+  if (isComing) return { code: 'WaitingForCloud', why: onTheirWay }
   const limit = node === undefined ? undefined : limitOf(state, node, tally.assigned)
   if (limit !== undefined) return { code: 'NicLimit', why: limit }
   const last = [...state.problems.values()].at(-1)
-  const why = last?.text ?? 'addresses are on their way; the pod is tried again'
+  const why = last?.text ?? onTheirWay
   return { code: 'WaitingForCloud', why }
 }
 
 const limitOf = (state: State, node: NodeFacts, assigned: number): string | undefined => {
   const { blocksPerNodeMax, hotPlug } = node.limits
   const type = `instance type ${node.instanceType}`
-  const absent = [...state.problems].find(([subject]) => subject.startsWith('device '))?.[1]
-  const isAway = [...state.nics.values()].some(
-    ({ phase, isManaged }) => isManaged && phase.kind === 'attaching',
-  )
-  if (isAway && absent !== undefined) return absent.text
   if (blocksPerNodeMax !== undefined && !(roomOnNode(state) > 0)) {
     return (
       `${type} takes ${blocksPerNodeMax} addresses or prefixes on all its NICs together, and holds ` +
@@ -214,6 +226,8 @@ const limitOf = (state: State, node: NodeFacts, assigned: number): string | unde
     'instance is stopped'
   )
 }
+
+const onTheirWay = 'addresses are on their way; the pod is tried again'
 
 // A NIC on its way out that cannot be detached or deleted keeps the place of the next one.
 const stuckNic = (state: State): Problem | undefined => {

@@ -6,6 +6,7 @@ import { defaultPool } from '#core/names.ts'
 import { countAllBlocks, countBlocks, type EstateNic } from '../estate.ts'
 import type { Checker, Fail, World } from '../world.ts'
 import { restoredState } from '../world.ts'
+import { lentAddresses } from './calls.ts'
 
 /** The last part of the quiet time, in which nothing may move any more. */
 export const stillMs = 3_600_000
@@ -139,7 +140,10 @@ const wantedPlaces = (world: World): number => {
 /** True when limits and subnets leave room for so many more pods beyond doubt. */
 const canGrow = (world: World, missing: number): boolean => {
   const { estate } = world
-  const { families, nicsMax: nicsAllowed } = world.config()
+  const { families, nicsMax: nicsAllowed, pools } = world.config()
+  // Addresses that lie loose, because the other family has fewer, count as well.
+  const maximum = pools.get(defaultPool)?.maximum ?? Infinity
+  if (families.some(family => lentAddresses(world, family) + missing > maximum)) return false
   const needed = (missing + 1) * families.length
   if (countAllBlocks(estate) + needed > (estate.limits.blocksPerNodeMax ?? Infinity)) return false
   const room = usableNics(world).reduce((sum, nic) => sum + roomOn(world, nic), 0)
