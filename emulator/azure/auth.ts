@@ -12,9 +12,12 @@ const audiences = [
   'https://management.chinacloudapi.cn',
 ]
 
-/** True for a resource that tokens for ARM are asked for. */
+/** True for a resource that tokens for ARM are asked for; `own` is ARM's own address. */
 export const isAudience = (audience: string, own: string): boolean =>
-  [...audiences, own].includes(audience.replace(/\/+$/, '').toLowerCase())
+  [...audiences, originOf(own)].includes(originOf(audience))
+
+// Without a default port and in lower case.
+const originOf = (url: string): string => (URL.canParse(url) ? new URL(url).origin : url)
 
 /** The caller's token, or the error that its absence deserves. */
 export const authenticate = (

@@ -1,5 +1,5 @@
 // ARM's error codes, statuses and messages, and the table from the model's reasons to them. Codes
-// and sentences as in Azure's "common deployment errors" page and in public logs; the two that no
+// and sentences as in Azure's "common deployment errors" page and in public logs; those that no
 // public text shows are marked.
 import type { Reason, ThingKind } from '#emulator/model/refusal.ts'
 import type { JsonObject } from './json.ts'
@@ -70,8 +70,11 @@ const statuses: Readonly<Record<string, number>> = {
 /** More configurations than a NIC or machine may have. Not seen in public; named like others. */
 export const configLimitCode = 'NetworkInterfaceIPConfigurationCountLimitReached'
 
-/** No free aligned block although addresses are free. Not seen in public. */
-export const fragmentedCode = 'SubnetHasNoAvailablePrefix'
+/**
+ * No free aligned block although addresses are free, as a detail: no public text shows what Azure
+ * says then, and a code that clients cannot know would test nothing.
+ */
+export const fragmentedCode = 'SubnetHasNoContiguousCapacity'
 
 /** The body of an error answer. */
 export const errorBody = (error: Pick<ArmError, 'code' | 'message' | 'details'>): JsonObject => ({
@@ -91,7 +94,9 @@ export interface ReasonContext {
 /** The ARM error for a refusal of the model. */
 export const armError = (reason: Reason, context: ReasonContext): ArmError => {
   const [code, message] = render(reason, context)
-  return new ArmError(code, message)
+  const isBroken = reason.kind === 'subnetFragmented'
+  const details = isBroken ? [{ code: fragmentedCode, message, target: context.subnet.id }] : []
+  return new ArmError(code, message, { details })
 }
 
 type Sentence = readonly [code: string, message: string]
@@ -107,7 +112,7 @@ const render = (reason: Reason, context: ReasonContext): Sentence => {
       ]
     case 'subnetFragmented':
       return [
-        fragmentedCode,
+        'SubnetIsFull',
         `Subnet ${subnet.id} with address prefix ${subnet.prefix} does not have enough ` +
           'contiguous capacity for the requested IP address prefixes.',
       ]

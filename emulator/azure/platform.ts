@@ -7,7 +7,7 @@ import { createAuthority } from './authority.ts'
 import { type Certificate, createCertificate } from './certificate.ts'
 import { createFace } from './face.ts'
 import { createMetadataServer } from './metadata.ts'
-import { createDirectory } from './principals.ts'
+import { createDirectory, rolesOf } from './principals.ts'
 import { createArmServer } from './server.ts'
 import { createThrottle } from './throttle.ts'
 import { azureTraits } from './traits.ts'
@@ -25,7 +25,7 @@ const open = async (parts: PlatformParts): Promise<AzureServers> => {
     world,
     subscriptionId: accounts[0]?.id ?? defaultAccount.id,
     location: region,
-    directory: createDirectory(world.chance, parts),
+    directory: createDirectory({ ...parts, roles: () => rolesOf(world) }),
     records: new Map(),
     operations: new Map(),
   }
@@ -53,23 +53,29 @@ const open = async (parts: PlatformParts): Promise<AzureServers> => {
 }
 
 const environment = (
-  { accounts }: PlatformParts,
+  { accounts, apiHost }: PlatformParts,
   certificate: Certificate,
   { api, metadata }: Parameters<PlatformServers['environment']>[0],
 ): Readonly<Record<string, string>> => {
   const account = accounts[0] ?? defaultAccount
   const [key = defaultAccount.keys[0]] = account.keys
+  // Machines have a managed identity; who calls from outside has an application's secret.
+  const isOutside = metadata === undefined && isLoopback(apiHost)
   return {
     AZURE_RESOURCE_MANAGER_ENDPOINT: api,
     AZURE_AUTHORITY_HOST: api,
     AZURE_SUBSCRIPTION_ID: account.id,
     AZURE_TENANT_ID: tenantId,
-    AZURE_CLIENT_ID: key.accessKeyId,
-    AZURE_CLIENT_SECRET: key.secretAccessKey ?? 'any',
+    ...(isOutside && {
+      AZURE_CLIENT_ID: key.accessKeyId,
+      AZURE_CLIENT_SECRET: key.secretAccessKey ?? 'any',
+    }),
     NODE_EXTRA_CA_CERTS: certificate.path,
     ...(metadata === undefined ? {} : { AZURE_POD_IDENTITY_AUTHORITY_HOST: metadata }),
   }
 }
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host.startsWith('127.')
 
 /** ARM, Entra ID as far as tokens go, and the instance metadata service. */
 export const azurePlatform: Platform = { name: 'azure', traits: azureTraits, open }

@@ -1,9 +1,12 @@
 // Who calls: applications with a secret and the managed identities of machines, and the bearer
-// tokens that were issued to them.
+// tokens that were issued to them. As in Entra ID a token carries all that is needed to judge it:
+// clients keep tokens for a whole process, longer than some emulators live.
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Account } from '#emulator/accounts.ts'
-import type { Chance } from '#emulator/model/chance.ts'
+import type { World } from '#emulator/model/world.ts'
 import { tenantId } from './account.ts'
 import { guidOf } from './guid.ts'
+import { type JsonObject, isObject, parseJson, textOf } from './json.ts'
 
 /** An application or managed identity. */
 export interface Principal {
@@ -44,39 +47,52 @@ export interface Directory {
   readonly token: (text: string) => Token | undefined
 }
 
-/** Tokens held; the oldest is forgotten first. */
-const tokensMax = 10_000
-
-export const createDirectory = (
-  chance: Chance,
-  options: {
-    readonly accounts: readonly Account[]
-    readonly deniedToRoles: Readonly<Record<string, readonly string[]>>
-  },
-): Directory => {
+export const createDirectory = (options: {
+  readonly accounts: readonly Account[]
+  readonly deniedToRoles: Readonly<Record<string, readonly string[]>>
+  /** Roles that machines have by now. */
+  readonly roles: () => Iterable<string>
+}): Directory => {
+  const { accounts, deniedToRoles, roles } = options
   const applications = new Map(
-    options.accounts.flatMap(account => account.keys).map(key => [key.accessKeyId, ofKey(key)]),
+    accounts.flatMap(account => account.keys).map(key => [key.accessKeyId, ofKey(key)]),
   )
-  const identities = new Map<string, Principal>()
-  const tokens = new Map<string, Token>()
+  const managedIdentity = (role: string): Principal => ofRole(role, deniedToRoles[role] ?? [])
+  const principal = (clientId: string): Principal | undefined =>
+    applications.get(clientId) ??
+    [...new Set(roles())].map(managedIdentity).find(identity => identity.clientId === clientId)
   return {
     application: clientId => applications.get(clientId),
-    managedIdentity: role => {
-      const known = identities.get(role)
-      const identity = known ?? ofRole(role, options.deniedToRoles[role] ?? [])
-      identities.set(role, identity)
-      return identity
-    },
+    managedIdentity,
     issue: request => {
-      const token = newToken(chance, request)
-      tokens.set(token.text, token)
-      const oldest = tokens.keys().next().value
-      if (tokens.size > tokensMax && oldest !== undefined) tokens.delete(oldest)
-      return token
+      const { now: issuedAt, lifeMs, ...rest } = request
+      const token = {
+        ...rest,
+        instanceId: request.instanceId,
+        issuedAt,
+        expiresAt: issuedAt + lifeMs,
+      }
+      return { ...token, text: textOfToken(token) }
     },
-    token: text => tokens.get(text),
+    token: text => {
+      const claims = claimsOf(text)
+      const holder = claims && principal(textOf(claims['appid']) ?? '')
+      if (claims === undefined || holder === undefined) return undefined
+      return {
+        text,
+        principal: holder,
+        audience: textOf(claims['aud']) ?? '',
+        issuedAt: Number(claims['iat']) * 1000,
+        expiresAt: Number(claims['exp']) * 1000,
+        instanceId: textOf(claims['xms_mirid']),
+      }
+    },
   }
 }
+
+/** Roles of the machines of a world. */
+export const rolesOf = (world: World): readonly string[] =>
+  [...world.instances.values()].flatMap(({ role }) => role ?? [])
 
 const ofKey = (key: Account['keys'][number]): Principal => ({
   clientId: key.accessKeyId,
@@ -92,11 +108,9 @@ const ofRole = (role: string, deniedActions: readonly string[]): Principal => ({
   deniedActions,
 })
 
-// Looks like the JSON web tokens of Entra ID, so that clients that look inside find their times;
-// the last part is random instead of a signature.
-const newToken = (chance: Chance, request: TokenRequest): Token => {
-  const { principal, audience, now: issuedAt, lifeMs, instanceId } = request
-  const expiresAt = issuedAt + lifeMs
+// A JSON web token with the claims of Entra ID's, signed with a key that every emulator has.
+const textOfToken = (token: Omit<Token, 'text'>): string => {
+  const { principal, audience, issuedAt, expiresAt, instanceId } = token
   const claims = {
     aud: audience,
     iss: `https://sts.windows.net/${tenantId}/`,
@@ -108,11 +122,23 @@ const newToken = (chance: Chance, request: TokenRequest): Token => {
     sub: principal.objectId,
     tid: tenantId,
     ver: '1.0',
+    xms_mirid: instanceId,
   }
-  const parts = [encode({ typ: 'JWT', alg: 'RS256', kid: 'emulator' }), encode(claims)]
-  const text = [...parts, chance.hex(`token/${principal.clientId}`, 64)].join('.')
-  return { text, principal, audience, issuedAt, expiresAt, instanceId }
+  const signed = `${encode({ typ: 'JWT', alg: 'HS256' })}.${encode(claims)}`
+  return `${signed}.${signatureOf(signed)}`
 }
+
+const claimsOf = (text: string): JsonObject | undefined => {
+  const [head = '', body = '', signature = ''] = text.split('.')
+  const expected = Buffer.from(signatureOf(`${head}.${body}`))
+  const given = Buffer.from(signature)
+  if (expected.length !== given.length || !timingSafeEqual(expected, given)) return undefined
+  const claims = parseJson(Buffer.from(body, 'base64url').toString())
+  return isObject(claims) ? claims : undefined
+}
+
+const signatureOf = (signed: string): string =>
+  createHmac('sha256', tenantId).update(signed).digest('base64url')
 
 const seconds = (ms: number): number => Math.floor(ms / 1000)
 

@@ -1,13 +1,13 @@
 // Keeps what Azure knows of NICs in step with the model, which others change too: a test, the
 // admin face, the end of a machine.
 import { type Cidr, baseOf, familyOf, hostCidr, lengthOf } from '#core/ip.ts'
-import { type Nic, type SecurityGroup, type Subnet, type Vpc } from '#emulator/model/types.ts'
+import type { Nic, SecurityGroup, Subnet } from '#emulator/model/types.ts'
 import { addGroup } from '#emulator/model/vpc.ts'
 import { allNics, blocksOf } from '#emulator/model/world.ts'
 import { everywhere } from '#core/ip.ts'
 import type { Arm, ArmNic, IpConfig, NicRecord } from './arm.ts'
 import { guidOf } from './guid.ts'
-import { asgId, isSameId, nicId, nicName, nsgId, subnetId, uniformOwner, vnetId } from './ids.ts'
+import { asgId, isSameId, nicId, nicName, nsgId, subnetId, uniformOwner } from './ids.ts'
 
 /** The record of a NIC, brought up to date with the model first. */
 export const recordOf = (arm: Arm, nic: Nic): NicRecord => {
@@ -51,9 +51,6 @@ export const etagOf = (arm: Arm, { nic, record }: ArmNic): string => {
 
 export const subnetByArmId = (arm: Arm, id: string): Subnet | undefined =>
   [...arm.world.subnets.values()].find(subnet => isSameId(subnetId(arm, subnet), id))
-
-export const vnetByArmId = (arm: Arm, id: string): Vpc | undefined =>
-  [...arm.world.vpcs.values()].find(vpc => isSameId(vnetId(arm, vpc), id))
 
 export const nsgByArmId = (arm: Arm, id: string): SecurityGroup | undefined =>
   visibleGroups(arm).find(group => isSameId(nsgId(arm, group), id))
