@@ -4,11 +4,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeView } from '#ipamd/views.ts'
 import { callsBy } from './calls.ts'
+import { wordsOf } from './clouds.ts'
 import { podTraces } from './leftovers.ts'
 import type { DemoNode } from './nodes.ts'
 import { addPlaces, addPod, checkPod, deletePod, removePlaces, type Pod } from './pods.ts'
 import { nodeReportOf, poolCountsOf, type Report } from './report.ts'
-import { addressesHeld, coolingSeconds, hush, nodesOf, type Stage } from './stage.ts'
+import { addressesHeld, addressesHeldFirst, coolingSeconds } from './stage.ts'
+import { hush, nodesOf, poolOf, type Stage } from './stage.ts'
 import { percentilesOf } from './statistics.ts'
 import { callTimes, counted, firstOf, heading, paragraph, table } from './text.ts'
 
@@ -23,24 +25,22 @@ const coolingMsMax = 60_000
 /** The nodes as they are, and their pools once these are full. */
 export const showPools = async (stage: Stage): Promise<Problems> => {
   const { nodes } = nodesOf(stage)
+  const words = wordsOf[stage.play.cloud]
   const rows = nodes.map(node => [node.name, node.primaryAddress, node.netns, node.daemonPid])
   stage.say(heading('Nodes'))
   stage.say(
     paragraph(
-      "Each is a network namespace whose NICs come and go as EC2's do. A daemon on each lends " +
-        'addresses through the official EC2 SDK.',
+      `Each is a network namespace ${words.nics}. A daemon on each lends addresses through the ` +
+        `official ${words.api} SDK.`,
     ),
   )
   stage.say(table(['node', 'address', 'namespace', 'daemon pid'], rows))
   const held = addressesHeld(stage.play)
   stage.say(heading('Warm pools before the pods'))
   const startedAt = performance.now()
-  const nics = Math.ceil(held / stage.play.room.perNic)
-  const views = await viewsWhen(stage, {
-    what: `${held} warm addresses`,
-    isTrue: view => poolCountsOf(view).warm >= held,
-    withinMs: warmBaseMs + nics * warmPerNicMs,
-  })
+  const first = addressesHeldFirst(stage.play)
+  if (first < held) await fillFirst(stage, first)
+  const views = await untilWarm(stage, held)
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
   stage.say(
     paragraph(
@@ -51,6 +51,27 @@ export const showPools = async (stage: Stage): Promise<Problems> => {
   stage.say(poolTable(views))
   return []
 }
+
+// The daemon is told to hold more only when the first subnet has given what it has.
+const fillFirst = async (stage: Stage, first: number): Promise<void> => {
+  const { play, say } = stage
+  await untilWarm(stage, first)
+  say(
+    paragraph(
+      `The first NIC lies in a subnet with ${counted(first, 'free address')}. All are lent; what ` +
+        "follows comes from the second NIC's subnet.",
+    ),
+  )
+  const pool = poolOf(play, addressesHeld(play))
+  await Promise.all(nodesOf(stage).nodes.map(node => node.setPool(pool)))
+}
+
+const untilWarm = (stage: Stage, warm: number): Promise<readonly NodeView[]> =>
+  viewsWhen(stage, {
+    what: `${warm} warm addresses`,
+    isTrue: view => poolCountsOf(view).warm >= warm,
+    withinMs: warmBaseMs + stage.play.room.nics * warmPerNicMs,
+  })
 
 /** Pods through the installed executable, on the first NIC and on the next ones. */
 export const makePods = async (stage: Stage, report: Report): Promise<readonly Pod[]> => {
@@ -83,12 +104,12 @@ export const showPlaces = async (stage: Stage, report: Report): Promise<Problems
   say(table(['node', 'pods on the primary NIC', 'on secondary NICs'], placed.map(row)))
   say(heading('Warm pools with the pods'))
   say(poolTable(views))
-  const needsSecondary = play.pods > play.room.perNic
+  const needsSecondary = play.pods > play.room.onPrimary
   if (!needsSecondary) {
     say(
       paragraph(
         `All ${play.pods} fit on the primary NIC of ${play.instanceType}, which carries ` +
-          `${play.room.perNic}; more pods or a smaller type show secondary NICs.`,
+          `${play.room.onPrimary}; more pods or a smaller type show secondary NICs.`,
       ),
     )
   }
@@ -156,8 +177,8 @@ export const reuseAddresses = async (
     withinMs: coolingMsMax,
   })
   const pods = await addRound(stage, 2)
-  const used = new Set(before.map(({ ip }) => ip))
-  const again = pods.filter(({ ip }) => used.has(ip)).length
+  const used = new Set(before.flatMap(({ ips }) => ips))
+  const again = pods.filter(({ ips }) => ips.some(ip => used.has(ip))).length
   const { nodes } = nodesOf(stage)
   const views = await viewsOf(nodes)
   report.nodes = nodes.map((node, index) => nodeReportOf(node, views[index] ?? missing(node)))
@@ -176,10 +197,11 @@ export const reuseAddresses = async (
 /** What it cost at the cloud. */
 export const showCalls = async (stage: Stage, report: Report): Promise<Problems> => {
   report.apiCalls = await callsBy(nodesOf(stage).emulator.admin.socket)
-  stage.say(heading('EC2 calls'))
+  const { api } = wordsOf[stage.play.cloud]
+  stage.say(heading(`${api} calls`))
   stage.say(table(['action', 'calls'], Object.entries(report.apiCalls)))
   const known = Object.keys(report.apiCalls).length
-  return known > 0 ? [] : ['the emulator tells of no EC2 call']
+  return known > 0 ? [] : [`the emulator tells of no ${api} call`]
 }
 
 // One after the other: two calls at a time would measure how they share the processors.
@@ -189,9 +211,10 @@ const addRound = async (stage: Stage, round: number): Promise<readonly Pod[]> =>
   stage.places = await addPlaces(wanted)
   const pods: Pod[] = []
   for (const place of stage.places) pods.push(await addPod(place, stage.caller))
-  const twice = pods.filter(({ ip }, index) => pods.findIndex(pod => pod.ip === ip) !== index)
-  if (twice.length === 0) return pods
-  throw new Error(`two pods have the address ${twice[0]?.ip}`)
+  const all = pods.flatMap(({ ips }) => ips)
+  const twice = all.find((ip, index) => all.indexOf(ip) !== index)
+  if (twice === undefined) return pods
+  throw new Error(`two pods have the address ${twice}`)
 }
 
 type Condition = {

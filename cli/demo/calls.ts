@@ -1,4 +1,4 @@
-// Asks the emulator what it was asked: the EC2 calls that the daemons made.
+// Asks the emulator what it was asked: the calls that the daemons made.
 
 import { request } from 'node:http'
 

@@ -3,6 +3,8 @@
 
 import { Command } from 'commander'
 import type { LatencyName } from '#emulator/model/latency.ts'
+import { clouds } from '../max-pods/figures.ts'
+import { defaultTypeOf } from './clouds.ts'
 import { runDemo, type DemoOptions } from './main.ts'
 import { demoDefaults as defaults } from './options.ts'
 
@@ -10,7 +12,8 @@ type Flags = {
   readonly cloud: string
   readonly nodes: string
   readonly pods?: string
-  readonly instanceType: string
+  readonly instanceType?: string
+  readonly ipFamilies: string
   readonly seed: string
   readonly latency: string
   readonly output: string
@@ -22,10 +25,11 @@ type Flags = {
 export const demoCommand = (): Command =>
   new Command('demo')
     .description('Show pods on emulated nodes reach each other; needs root, leaves nothing behind.')
-    .option('--cloud <name>', 'which cloud to emulate', defaults.cloud)
+    .option('--cloud <name>', 'which to emulate: aws, azure or alibaba', defaults.cloud)
     .option('--nodes <count>', 'machines, in two subnets in turn', String(defaults.nodes))
     .option('--pods <count>', `pods on each (default: ${defaults.pods}, or as many as fit)`)
-    .option('--instance-type <type>', 'decides NICs and addresses', defaults.instanceType)
+    .option('--instance-type <type>', `decides NICs and addresses (default: ${types})`)
+    .option('--ip-families <names>', 'of every pod: ipv4, ipv6 or ipv4,ipv6', defaults.ipFamilies)
     .option('--seed <number>', 'decides ids, addresses and delays', String(defaults.seed))
     .option('--latency <profile>', 'how long the cloud takes', defaults.latency)
     .option('--output <format>', '`text` for people, `json` for one object on stdout', 'text')
@@ -33,8 +37,10 @@ export const demoCommand = (): Command =>
     .option('--down', 'end what --keep left running, and remove it')
     .action(async (flags: Flags) => process.exit(await run(flags)))
 
+const types = clouds.map(defaultTypeOf).join(', ')
+
 const run = async (flags: Flags): Promise<number> => {
-  const { cloud, nodes, pods, instanceType, seed, latency, output } = flags
+  const { cloud, nodes, pods, instanceType, ipFamilies, seed, latency, output } = flags
   const counts = { nodes, pods: pods ?? '0', seed }
   const wrong = Object.entries(counts).find(([, text]) => !/^\d{1,15}$/.test(text))
   if (wrong !== undefined) {
@@ -46,6 +52,7 @@ const run = async (flags: Flags): Promise<number> => {
     nodes: Number(nodes),
     pods: pods === undefined ? undefined : Number(pods),
     instanceType,
+    ipFamilies,
     seed: Number(seed),
     latency: latency as LatencyName,
     output,

@@ -77,7 +77,7 @@ const launch = async (place: DaemonPlace, starts: number): Promise<ChildProcess>
   }
 }
 
-// Nothing of the user's own AWS settings or ENIWAY_* variables may change what the daemon does.
+// Nothing of the user's own cloud settings or ENIWAY_* variables may change what the daemon does.
 const cleanEnvironment = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   AWS_CONFIG_FILE: '/dev/null',

@@ -2,7 +2,7 @@
 // node is set up; knows nothing of pods.
 
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,6 +12,7 @@ import { inNetns, runCommand } from '#emulator/fabric/command.ts'
 import { nodeBinary } from '#emulator/fabric/node.ts'
 import { cleanup } from '#emulator/fabric/netns.ts'
 import type { LatencyName } from '#emulator/model/latency.ts'
+import type { PlatformName } from '#emulator/platform.ts'
 import { launchEmulator, type LaunchedEmulator, type LaunchedNode } from '#emulator/launch.ts'
 import type { NodeView } from '#ipamd/views.ts'
 import { lastWords, startDaemon, type RunningDaemon } from './daemon.ts'
@@ -28,6 +29,10 @@ export type PoolSettings = {
 }
 
 export type NodesOptions = {
+  /** Left out: `aws`. */
+  readonly cloud?: PlatformName
+  /** Of which every pod gets an address; left out: the daemon's default. */
+  readonly ipFamilies?: readonly ('ipv4' | 'ipv6')[]
   /** Names namespaces; left out: random. */
   readonly run?: string
   readonly nodes: number
@@ -58,6 +63,8 @@ export type DemoNode = {
   readonly stateDir: string
   readonly log: string
   readonly daemonPid: number
+  /** Gives the running daemon other pool settings, which it reads by itself within a second. */
+  setPool(pool: PoolSettings): Promise<void>
   /** Asks the daemon for `/v1/node`. */
   view(): Promise<NodeView>
   /** Ends the daemon, starts it again and says when (monotonic, in ns); it may not be ready yet. */
@@ -94,7 +101,7 @@ export const startNodes = async (options: NodesOptions): Promise<Nodes> => {
     const launched = emulator
     options.signal?.throwIfAborted()
     const nodes = await together(
-      launched.nodes.map(node => startNode({ node, launched, directory, options, daemons })),
+      launched.nodes.map(node => startNode({ node, directory, options, daemons })),
     )
     await together(nodes.map(node => node.untilReady()))
     return { run: launched.run, emulator, nodes, directory, close }
@@ -117,8 +124,9 @@ const ownDirectory = async (wanted: string | undefined): Promise<string> => {
 }
 
 const emulatorOptions = (options: NodesOptions): Parameters<typeof launchEmulator>[0] => {
-  const { run, nodes, instanceType, seed, latency, layout } = options
+  const { cloud, run, nodes, instanceType, seed, latency, layout } = options
   return {
+    ...(cloud === undefined ? {} : { cloud }),
     nodes,
     instanceType,
     seed,
@@ -130,25 +138,23 @@ const emulatorOptions = (options: NodesOptions): Parameters<typeof launchEmulato
 
 type NodeStart = {
   readonly node: LaunchedNode
-  readonly launched: LaunchedEmulator
   readonly directory: string
   readonly options: NodesOptions
   readonly daemons: RunningDaemon[]
 }
 
 const startNode = async ({ node, ...start }: NodeStart): Promise<DemoNode> => {
-  const { launched, options, daemons } = start
+  const { options, daemons } = start
   const paths = pathsIn(join(start.directory, node.name))
   await mkdir(paths.stateDir, { recursive: true, mode: 0o700 })
-  // JSON is YAML.
-  await writeFile(paths.config, `${JSON.stringify(configOf(node, paths, options), undefined, 2)}\n`)
+  await writeConfig(node, paths, options)
   const daemon = await startDaemon({
     name: node.name,
     netns: node.netns,
     configFile: paths.config,
     logFile: paths.log,
     seed: options.seed,
-    env: launched.env,
+    env: node.env,
   })
   daemons.push(daemon)
   const { name, instanceType, netns, primaryAddress } = node
@@ -166,6 +172,7 @@ const startNode = async ({ node, ...start }: NodeStart): Promise<DemoNode> => {
     get daemonPid() {
       return daemon.pid()
     },
+    setPool: pool => writeConfig(node, paths, { ...options, pool }),
     view: () => viewOf(netns, daemon),
     restartDaemon: (signal = 'SIGTERM') => daemon.restart(signal),
     untilReady: () => untilReady({ node, paths, daemon, signal: options.signal }),
@@ -194,13 +201,26 @@ const pathsIn = (directory: string) => ({
   cniConfDir: join(directory, 'net.d'),
 })
 
-const configOf = (node: LaunchedNode, paths: Paths, { pool, config }: NodesOptions): object => ({
+// By rename: the daemon watches the file. JSON is YAML.
+const writeConfig = async (
+  node: LaunchedNode,
+  paths: Paths,
+  options: NodesOptions,
+): Promise<void> => {
+  const text = `${JSON.stringify(configOf(node, paths, options), undefined, 2)}\n`
+  await writeFile(`${paths.config}.new`, text)
+  await rename(`${paths.config}.new`, paths.config)
+}
+
+const configOf = (node: LaunchedNode, paths: Paths, options: NodesOptions): object => ({
   node: node.name,
+  cloud: options.cloud ?? 'aws',
+  ...(options.ipFamilies === undefined ? {} : { ipFamilies: options.ipFamilies }),
   socket: paths.socket,
   stateDirectory: paths.stateDir,
   cni: { binDirectory: paths.cniBinDir, configDirectory: paths.cniConfDir },
-  ...(pool === undefined ? {} : { pool }),
-  ...config,
+  ...(options.pool === undefined ? {} : { pool: options.pool }),
+  ...options.config,
 })
 
 type Waiting = {

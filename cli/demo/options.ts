@@ -1,8 +1,12 @@
 // What the demonstration may be asked for, and one clear sentence for what it may not.
 
-import { typeLimits, typeNames } from '#emulator/aws/types.ts'
 import { nodesMax } from '#emulator/launch-layout.ts'
 import { type LatencyName, latencyProfiles } from '#emulator/model/latency.ts'
+import { CountError } from '../max-pods/arithmetic.ts'
+import { clouds, figuresOf, type CloudName, type Figures } from '../max-pods/figures.ts'
+import { unknownType } from '../max-pods/options.ts'
+import type { FamilyName } from '../max-pods/question.ts'
+import { defaultTypeOf, roomOf, type Room } from './clouds.ts'
 
 /** As the command line gives them; values may be wrong. */
 export type DemoOptions = {
@@ -10,7 +14,10 @@ export type DemoOptions = {
   readonly nodes: number
   /** Per node; undefined is 12, or as many as the instance type carries if that is less. */
   readonly pods: number | undefined
-  readonly instanceType: string
+  /** Undefined: a small type of the cloud. */
+  readonly instanceType?: string | undefined
+  /** `ipv4`, `ipv6`, `ipv4,ipv6`; undefined: `ipv4`. */
+  readonly ipFamilies?: string | undefined
   readonly seed: number
   readonly output: 'text' | 'json'
   /** Leave it running when the demonstration has ended. */
@@ -23,22 +30,16 @@ export type DemoOptions = {
 /** What a run is played with; every value is right. */
 export type Play = {
   readonly run: string
-  readonly cloud: 'aws'
+  readonly cloud: CloudName
   readonly nodes: number
   readonly pods: number
   readonly instanceType: string
   readonly seed: number
   readonly latency: LatencyName
   readonly keep: boolean
-  /** Addresses for pods: on one NIC, and on all that the instance type can have. */
+  /** IPv4 first. */
+  readonly families: readonly FamilyName[]
   readonly room: Room
-}
-
-export type Room = {
-  readonly nics: number
-  readonly perNic: number
-  /** The daemon's pool can hold so many. */
-  readonly total: number
 }
 
 /** Values that cannot be used; the message is one sentence. */
@@ -51,42 +52,55 @@ export const demoDefaults = {
   cloud: 'aws',
   nodes: 2,
   pods: 12,
-  instanceType: 'm5.large',
+  ipFamilies: 'ipv4',
   seed: 1,
   latency: 'documented',
 } as const
-
-const clouds = ['aws', 'azure', 'alibaba']
 
 // One subnet of the layout has 4,091 addresses and serves every second node.
 const addressesPerSubnet = 4_000
 
 /** Checks the options and fills in what follows from them; throws OptionsError. */
 export const playOf = (run: string, options: DemoOptions): Play => {
-  const { nodes, instanceType, seed, keep, latency = demoDefaults.latency } = options
-  requireCloud(options.cloud)
+  const { nodes, seed, keep, latency = demoDefaults.latency } = options
+  const cloud = cloudNamed(options.cloud)
+  const families = familiesOf(options.ipFamilies ?? demoDefaults.ipFamilies)
   requireCount('--nodes', nodes, nodesMax)
-  if (!(Number.isSafeInteger(seed) && seed >= 0)) {
-    throw new OptionsError(`--seed is ${seed}, but it must be a whole number from 0 on`)
-  }
-  if (!Object.hasOwn(latencyProfiles, latency)) {
-    const known = Object.keys(latencyProfiles).join(', ')
-    throw new OptionsError(`--latency is "${latency}", but it must be one of ${known}`)
-  }
-  const room = roomOf(instanceType)
+  requireSeed(seed)
+  requireLatency(latency)
+  const figures = figuresFor(cloud, options.instanceType ?? defaultTypeOf(cloud))
+  const { instanceType } = figures
+  const room = roomFor(cloud, figures, families)
   const pods = options.pods ?? Math.min(demoDefaults.pods, room.total)
   requireCount('--pods', pods, Number.MAX_SAFE_INTEGER)
   requireRoom({ pods, nodes, instanceType, room })
-  return { run, cloud: 'aws', nodes, pods, instanceType, seed, latency, keep, room }
+  return { run, cloud, nodes, pods, instanceType, seed, latency, keep, families, room }
 }
 
-const requireCloud = (cloud: string): void => {
-  if (cloud === 'aws') return
+const cloudNamed = (text: string): CloudName => {
+  const cloud = clouds.find(name => name === text)
+  if (cloud !== undefined) return cloud
+  throw new OptionsError(`--cloud is "${text}", but it must be one of ${clouds.join(', ')}`)
+}
+
+const familiesOf = (text: string): readonly FamilyName[] => {
+  const names = text.split(',').map(name => name.trim())
+  const families = (['ipv4', 'ipv6'] as const).filter(name => names.includes(name))
+  if (families.length === names.length) return families
   throw new OptionsError(
-    clouds.includes(cloud)
-      ? `--cloud ${cloud} is not available yet; use --cloud aws`
-      : `--cloud is "${cloud}", but there is no such cloud here; use --cloud aws`,
+    `--ip-families is "${text}", but it must be ipv4, ipv6 or ipv4,ipv6, each once`,
   )
+}
+
+const requireSeed = (seed: number): void => {
+  if (Number.isSafeInteger(seed) && seed >= 0) return
+  throw new OptionsError(`--seed is ${seed}, but it must be a whole number from 0 on`)
+}
+
+const requireLatency = (latency: string): void => {
+  if (Object.hasOwn(latencyProfiles, latency)) return
+  const known = Object.keys(latencyProfiles).join(', ')
+  throw new OptionsError(`--latency is "${latency}", but it must be one of ${known}`)
 }
 
 const requireCount = (option: string, count: number, max: number): void => {
@@ -95,19 +109,18 @@ const requireCount = (option: string, count: number, max: number): void => {
   throw new OptionsError(`${option} is ${count}, but it must be a whole number, ${range}`)
 }
 
-// The first address of each NIC is the NIC's own.
-const roomOf = (instanceType: string): Room => {
-  const limits = typeLimits(instanceType)
-  if (limits === undefined) {
-    const family = instanceType.split('.', 1)[0] ?? ''
-    const near = typeNames.filter(name => name.startsWith(`${family}.`))
-    const hint = (near.length > 0 ? near : typeNames.slice(0, 12)).slice(0, 12).join(', ')
-    throw new OptionsError(
-      `--instance-type is "${instanceType}", but the emulator has no such type; try ${hint}`,
-    )
+const figuresFor = (cloud: CloudName, instanceType: string): Figures => {
+  const figures = figuresOf(cloud, instanceType)
+  if (figures !== undefined) return figures
+  throw new OptionsError(unknownType(cloud, instanceType))
+}
+
+const roomFor = (cloud: CloudName, figures: Figures, families: readonly FamilyName[]): Room => {
+  try {
+    return roomOf(cloud, { figures, families })
+  } catch (error) {
+    throw error instanceof CountError ? new OptionsError(error.message) : error
   }
-  const [nics, perNic] = [limits.nicsPerCard[0] ?? limits.nicsMax, limits.slotsPerNic - 1]
-  return { nics, perNic, total: nics * perNic }
 }
 
 type Wanted = {
@@ -120,8 +133,8 @@ type Wanted = {
 const requireRoom = ({ pods, nodes, instanceType, room }: Wanted): void => {
   if (pods > room.total) {
     throw new OptionsError(
-      `--pods is ${pods}, but ${instanceType} has room for ${room.total} pods (${room.nics} NICs ` +
-        `with ${room.perNic} pod addresses each); ask for fewer pods or a larger instance type`,
+      `--pods is ${pods}, but ${instanceType} has room for ${room.total} pods on ` +
+        `${room.nics} NICs; ask for fewer pods or a larger instance type`,
     )
   }
   if (pods * Math.ceil(nodes / 2) > addressesPerSubnet) {

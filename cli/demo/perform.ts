@@ -2,6 +2,8 @@
 // not; ending the stage is left to the caller, who may want to keep it.
 
 import { makePods, removePods, reuseAddresses, showCalls, showPlaces, showPools } from './acts.ts'
+import { wordsOf } from './clouds.ts'
+import type { Play } from './options.ts'
 import { emptyReport, type Report } from './report.ts'
 import { raise, type Stage } from './stage.ts'
 import { counted, paragraph } from './text.ts'
@@ -15,13 +17,13 @@ export type Performance = {
 
 /** Plays all acts; a failure ends them and becomes a problem. Aborting does the same. */
 export const perform = async (stage: Stage, directory: string): Promise<Performance> => {
-  const { nodes, pods, instanceType, seed } = stage.play
+  const { cloud, families, nodes, pods, instanceType, seed } = stage.play
   const report = emptyReport(stage.play)
   const problems: string[] = []
   stage.say(
     paragraph(
-      `eniway on an emulated AWS VPC: ${counted(nodes, 'node')} of ${instanceType}, ` +
-        `${counted(pods, 'pod')} on each, seed ${seed}.`,
+      `eniway on an emulated ${wordsOf[cloud].network}: ${counted(nodes, 'node')} of ` +
+        `${instanceType}, ${counted(pods, 'pod')} on each${spokenFamilies(families)}, seed ${seed}.`,
     ),
   )
   try {
@@ -37,6 +39,11 @@ export const perform = async (stage: Stage, directory: string): Promise<Performa
     problems.push(messageOf(error))
   }
   return { report, problems }
+}
+
+const spokenFamilies = (families: Play['families']): string => {
+  if (families.length === 2) return ' with IPv4 and IPv6'
+  return families[0] === 'ipv6' ? ' with IPv6 only' : ''
 }
 
 /** An error in one sentence, with the causes that say more. */

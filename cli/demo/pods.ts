@@ -9,6 +9,7 @@ import type { Random } from '#core/ports.ts'
 import { netnsNames } from '#emulator/fabric/netns.ts'
 import { runCommand } from '#emulator/fabric/command.ts'
 import { netnsPath } from '#emulator/fabric/layout.ts'
+import type { FamilyName } from '../max-pods/question.ts'
 import { onNode, type DemoNode } from './nodes.ts'
 
 /** A pod to be: its namespace exists, its interface may not. */
@@ -20,9 +21,10 @@ export type PodPlace = {
   readonly containerId: string
 }
 
-/** A pod with its address. */
+/** A pod with its addresses. */
 export type Pod = PodPlace & {
-  readonly ip: string
+  /** One per family, IPv4 first. */
+  readonly ips: readonly string[]
   /** What the ADD printed; a runtime gives it back to CHECK and DEL. */
   readonly result: Readonly<Record<string, unknown>>
 }
@@ -31,6 +33,8 @@ export type Pod = PodPlace & {
 export type Caller = {
   readonly random: Random
   readonly signal: AbortSignal
+  /** What an ADD has to give, in this order. */
+  readonly families: readonly FamilyName[]
   /** Told how long each successful call took, in milliseconds. */
   readonly onCall: (verb: Verb, ms: number) => void
 }
@@ -77,9 +81,13 @@ const netnsBatch = async (verb: 'add' | 'delete', places: readonly PodPlace[]): 
 export const addPod = async (place: PodPlace, caller: Caller): Promise<Pod> => {
   const text = await callPlugin({ verb: 'ADD', place, extra: {} }, caller)
   const result = JSON.parse(text) as AddResult
-  const ip = result.ips[0]?.address.split('/', 1)[0]
-  if (ip === undefined) throw new Error(`ADD of ${place.name} printed no address: ${text}`)
-  return { ...place, ip, result }
+  const ips = result.ips.map(({ address }) => address.split('/', 1)[0] ?? '')
+  const families = ips.map(ip => (ip.includes(':') ? 'ipv6' : 'ipv4'))
+  if (families.join() === caller.families.join()) return { ...place, ips, result }
+  throw new Error(
+    `ADD of ${place.name} should print one address of each of ${caller.families.join(', ')}, but ` +
+      `it printed ${text}`,
+  )
 }
 
 type AddResult = Readonly<Record<string, unknown>> & {

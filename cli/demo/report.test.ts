@@ -31,12 +31,14 @@ test('a report has every key from its beginning', () => {
   expect(emptyReport(play)).toEqual({
     ok: false,
     cloud: 'aws',
+    ipFamilies: ['ipv4'],
     seed: 1,
     nodes: [],
     reachability: {
       podToPod: { checked: 0, failed: 0 },
       podToInternet: { checked: 0, failed: 0 },
       spoofed: { sent: 0, delivered: 0 },
+      families: {},
     },
     addMs: { count: 0, p50: 0, p99: 0 },
     delMs: { count: 0, p50: 0, p99: 0 },

@@ -3,6 +3,7 @@
 
 import type { NodeView } from '#ipamd/views.ts'
 import { netnsPath } from '#emulator/fabric/layout.ts'
+import type { FamilyName } from '../max-pods/question.ts'
 import type { DemoNode } from './nodes.ts'
 import type { Play } from './options.ts'
 import type { Percentiles } from './statistics.ts'
@@ -11,21 +12,28 @@ import type { Percentiles } from './statistics.ts'
 export type Report = {
   ok: boolean
   readonly cloud: string
+  /** Of which every pod has an address, IPv4 first. */
+  readonly ipFamilies: readonly FamilyName[]
   readonly seed: number
   /** As they were with pods on them. */
   nodes: readonly NodeReport[]
-  readonly reachability: {
-    podToPod: Reached
-    podToInternet: Reached
-    spoofed: { readonly sent: number; readonly delivered: number }
+  /** Sums over the families, and each family by itself. */
+  readonly reachability: Reachability & {
+    readonly families: Partial<Record<FamilyName, Readonly<Reachability>>>
   }
   /** Milliseconds. */
   addMs: Percentiles
   delMs: Percentiles
-  /** EC2 calls by action, failed ones included. */
+  /** Calls of the cloud's API by action, failed ones included. */
   apiCalls: Readonly<Record<string, number>>
   /** What stayed behind: of deleted pods on the nodes, and of the run on this machine. */
   leftovers: readonly string[]
+}
+
+export type Reachability = {
+  podToPod: Reached
+  podToInternet: Reached
+  spoofed: { readonly sent: number; readonly delivered: number }
 }
 
 export type Reached = { readonly checked: number; readonly failed: number }
@@ -52,19 +60,41 @@ export type PoolCounts = {
   readonly settling: number
 }
 
+const unreached: Readonly<Reachability> = {
+  podToPod: { checked: 0, failed: 0 },
+  podToInternet: { checked: 0, failed: 0 },
+  spoofed: { sent: 0, delivered: 0 },
+}
+
+/** Adds what one family reached to the report. */
+export const addReached = (
+  { reachability: total }: Report,
+  family: FamilyName,
+  reached: Readonly<Reachability>,
+): void => {
+  const sum = (a: Reached, b: Reached): Reached => ({
+    checked: a.checked + b.checked,
+    failed: a.failed + b.failed,
+  })
+  total.families[family] = reached
+  total.podToPod = sum(total.podToPod, reached.podToPod)
+  total.podToInternet = sum(total.podToInternet, reached.podToInternet)
+  total.spoofed = {
+    sent: total.spoofed.sent + reached.spoofed.sent,
+    delivered: total.spoofed.delivered + reached.spoofed.delivered,
+  }
+}
+
 const nothing: Percentiles = { count: 0, p50: 0, p99: 0 }
 
 /** A report of a run that has only begun. */
-export const emptyReport = ({ cloud, seed }: Play): Report => ({
+export const emptyReport = ({ cloud, families, seed }: Play): Report => ({
   ok: false,
   cloud,
+  ipFamilies: families,
   seed,
   nodes: [],
-  reachability: {
-    podToPod: { checked: 0, failed: 0 },
-    podToInternet: { checked: 0, failed: 0 },
-    spoofed: { sent: 0, delivered: 0 },
-  },
+  reachability: { ...unreached, families: {} },
   addMs: nothing,
   delMs: nothing,
   apiCalls: {},

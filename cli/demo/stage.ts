@@ -3,7 +3,8 @@
 
 import type { Socket } from 'node:dgram'
 import { createRandom } from '#runtime/random.ts'
-import { startNodes, type Nodes } from './nodes.ts'
+import { layoutOf } from './clouds.ts'
+import { startNodes, type Nodes, type PoolSettings } from './nodes.ts'
 import type { Play } from './options.ts'
 import { removePlaces, type Caller, type PodPlace, type Verb } from './pods.ts'
 import { closeSockets } from './sockets.ts'
@@ -38,6 +39,7 @@ export const newStage = (
   const caller: Caller = {
     random: createRandom(`${play.seed}/pods`),
     signal: io.signal,
+    families: play.families,
     onCall: (verb, ms) => void times[verb].push(ms),
   }
   return { play, ...io, caller, times, nodes: undefined, places: [], sockets: [] }
@@ -47,13 +49,37 @@ export const newStage = (
 export const addressesHeld = (play: Play): number =>
   Math.min(play.pods + warmTargetOf(play), play.room.total)
 
+/**
+ * Addresses it holds before that. On Azure those of the primary NIC's subnet: asked for more than
+ * there are, the daemon would leave that subnet alone and take all from the other one.
+ */
+export const addressesHeldFirst = (play: Play): number =>
+  play.cloud === 'azure' ? Math.min(addressesHeld(play), play.room.onPrimary) : addressesHeld(play)
+
+/** Settings of a pool that holds so many addresses. */
+export const poolOf = (play: Play, minimum: number): PoolSettings => ({
+  coolingSeconds,
+  warmTarget: minimum < addressesHeld(play) ? 0 : warmTargetOf(play),
+  minimum,
+})
+
 /** Starts emulator, nodes and daemons, with files in the directory. */
 export const raise = async (stage: Stage, directory: string): Promise<Nodes> => {
-  const { run, nodes, instanceType, seed, latency } = stage.play
-  const warmTarget = warmTargetOf(stage.play)
-  const pool = { coolingSeconds, warmTarget, minimum: addressesHeld(stage.play) }
-  const options = { run, nodes, instanceType, seed, latency, pool, directory }
-  stage.nodes = await startNodes({ ...options, signal: stage.signal })
+  const { run, cloud, families, nodes, instanceType, seed, latency, room } = stage.play
+  const layout = layoutOf(cloud, { nodes, instanceType, room })
+  stage.nodes = await startNodes({
+    run,
+    cloud,
+    ipFamilies: families,
+    nodes,
+    instanceType,
+    seed,
+    latency,
+    pool: poolOf(stage.play, addressesHeldFirst(stage.play)),
+    ...(layout === undefined ? {} : { layout }),
+    directory,
+    signal: stage.signal,
+  })
   stage.signal.throwIfAborted()
   return stage.nodes
 }

@@ -117,15 +117,21 @@ const azureSession = async ({ region, subscription }: LiveRequest, signal: Abort
   const { createCredential } = await import('#providers/azure/credential.ts')
   const { createSession } = await import('#providers/azure/identity.ts')
   const environment = azureEnvironment()
-  const credential = createCredential(environment)
+  const credentials = (): ReturnType<typeof createCredential> => createCredential(environment)
   if (region === undefined || subscription === undefined) {
-    const parts = { environment, credential, onCall: undefined, onOpen: () => undefined }
+    const rest = { onCall: undefined, onOpen: () => undefined }
+    const parts = { environment, createCredential: credentials, ...rest }
     return createSession(parts)(signal)
   }
   const endpoint = environment.armEndpoint ?? publicArm
   const audience = (environment.armAudience ?? endpoint).replace(/\/+$/, '')
-  const { isProxied } = environment
-  const arm = createArm({ endpoint, audience, subscription, credential, isProxied })
+  const arm = createArm({
+    endpoint,
+    audience,
+    subscription,
+    createCredential: credentials,
+    isProxied: environment.isProxied,
+  })
   const nowhere = { instanceId: instanceId(''), path: '', isUniform: false, zone: region }
   return { arm, identity: { ...nowhere, subscription, vmSize: '', location: region } }
 }

@@ -121,7 +121,7 @@ const cloudNotes = ({ cloud, figures }: Question, { interfaces }: Outcome): read
         ? [
             'Further NICs bring no addresses on Azure, each costs its own; a VM with one NIC has ' +
               'the most: --nics-max 1. NICs are attached while the VM is stopped, and tagged ' +
-              'eniway.io/pods: true for pods.',
+              'eniway.io_pods: true for pods.',
           ]
         : []
     case 'alibaba':

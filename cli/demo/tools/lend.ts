@@ -7,7 +7,7 @@ import { createSocket } from 'node:dgram'
 const [address = '', port = ''] = process.argv.slice(2)
 
 process.on('disconnect', () => process.exit(1))
-const socket = createSocket('udp4')
+const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
 socket.on('error', error => process.send?.({ error: error.message }, () => process.exit(1)))
 socket.bind(Number(port), address, () =>
   // The handle may be closed here only when the parent has it.
