@@ -116,8 +116,9 @@ test('directories list, files answer, with or without a last slash; the rest is 
   expect(await of('netmask')).toBe('255.255.255.0')
   expect(await of('vswitch-id')).toBe(ids.subnet)
   expect(await of('vswitch-cidr-block')).toBe('10.0.0.0/24')
-  expect(await of('vswitch-ipv6-cidr-block')).toBe('2408:4005:3e8:f100::/64')
-  expect(await of('ipv6s')).toBe('404')
+  for (const name of ['ipv6s', 'ipv6-gateway', 'vswitch-ipv6-cidr-block']) {
+    expect(await of(name)).toBe('404')
+  }
   expect(await of('ipv4-prefixes')).toBe('404')
   expect(await read(endpoint, 'instance-id/more')).toBe('404')
   expect(await read(endpoint, '__proto__')).toBe('404')
@@ -134,6 +135,8 @@ test('lists of IPv6 addresses and prefixes stand in brackets, without quotes', a
   const of = (name: string) => read(endpoint, `network/interfaces/macs/${mac}/${name}`)
   expect(await of('ipv6s')).toBe('[2408:4005:3e8:f100::5,2408:4005:3e8:f100::6]')
   expect(await of('ipv6-gateway')).toBe('2408:4005:3e8:f100:ffff:ffff:ffff:fff7')
+  expect(await of('vswitch-ipv6-cidr-block')).toBe('2408:4005:3e8:f100::/64')
+  expect(await of('vpc-ipv6-cidr-blocks')).toBe('[2408:4005:3e8:f100::/56]')
   expect(await of('ipv4-prefixes')).toBe('[10.0.0.64/28]')
   expect(await of('private-ipv4s')).toBe('["10.0.0.10","10.0.0.5"]')
 })

@@ -68,22 +68,26 @@ const nicTree = (world: World, nic: Nic): Tree => {
   const subnet = world.subnets.get(nic.subnetId)
   const blocks = blocksSeen(world, nic)
   const { gateway } = world.options
+  const vpc = world.vpcs.get(nic.vpcId)
+  // IPv6 has entries only where it is configured, which a vSwitch alone is not.
   const hasSix = blocks.addresses6.length + blocks.prefixes6.length > 0
+  const cidr6 = hasSix ? subnet?.cidr6 : undefined
   return {
     gateway: subnet && gateway(subnet.cidr),
     'ipv4-prefixes': listed(blocks.prefixes),
-    'ipv6-gateway': hasSix && subnet?.cidr6 !== undefined ? gateway(subnet.cidr6) : undefined,
+    'ipv6-gateway': cidr6 && gateway(cidr6),
     'ipv6-prefixes': listed(blocks.prefixes6),
     ipv6s: listed(blocks.addresses6),
     netmask: subnet && netmask(subnet.cidr),
     'network-interface-id': nic.id,
     'primary-ip-address': nic.primaryAddress,
     'private-ipv4s': JSON.stringify([nic.primaryAddress, ...blocks.addresses]),
-    'vpc-cidr-block': world.vpcs.get(nic.vpcId)?.cidrs[0],
+    'vpc-cidr-block': vpc?.cidrs[0],
     'vpc-id': nic.vpcId,
+    'vpc-ipv6-cidr-blocks': hasSix ? listed(vpc?.cidrs6 ?? []) : undefined,
     'vswitch-cidr-block': subnet?.cidr,
     'vswitch-id': nic.subnetId,
-    'vswitch-ipv6-cidr-block': subnet?.cidr6,
+    'vswitch-ipv6-cidr-block': cidr6,
   }
 }
 
