@@ -7,7 +7,7 @@ import type { NicId } from '#core/names.ts'
 import type { BlockRequest } from '#core/ports.ts'
 import { CallFailed } from '../common/calls.ts'
 import { canonical } from '../common/shapes.ts'
-import { staleCode, stalePatience } from '../common/retry.ts'
+import { type Patience, staleCode } from '../common/retry.ts'
 import { patiently } from './calls.ts'
 import type { Arm } from './client.ts'
 import { type Document, isUniformNic, readNic } from './documents.ts'
@@ -43,7 +43,7 @@ export const lendBlocks = async (
   const got = names.flatMap(name => lent.get(name) ?? [])
   parts.known.set(nic, new Set([...(parts.known.get(nic) ?? []), ...lent.keys()]))
   await discard(parts, { nic, after, names: names.filter(name => !lent.has(name)) }, signal)
-  if (got.length > 0 || written.failure === undefined) return present(got, { nic, blocks })
+  if (got.length > 0 || written.failure === undefined) return granted(got, request)
   throw explained(nic, blocks, certain(written.failure))
 }
 
@@ -96,6 +96,13 @@ const noPrefixes = (nic: NicId): CallFailed => {
   return new CallFailed(ownFailure(siteOf(nic), what))
 }
 
+const settlingPatience: Patience = {
+  isWorthwhile: failure => failure.code === staleCode,
+  retries: 20,
+  firstMs: 100,
+  longestMs: 1000,
+}
+
 // A write may end while single configurations are still under way.
 const settled = async (
   arm: Arm,
@@ -107,7 +114,7 @@ const settled = async (
     given.names.includes(config.name ?? '') && !['Succeeded', 'Failed'].includes(stateOf(config))
   const site = siteOf(given.nic)
   try {
-    return await patiently({ site, patience: stalePatience }, signal, async () => {
+    return await patiently({ site, patience: settlingPatience }, signal, async () => {
       if (!configsOf(seen).some(isUnderWay)) return seen
       seen = await readNic(arm, given.nic, signal)
       if (!configsOf(seen).some(isUnderWay)) return seen
@@ -141,7 +148,7 @@ const without = (configs: readonly RawConfig[], names: readonly string[]): reado
 }
 
 // A write that ended well and gave nothing at all: its configurations failed one by one.
-const present = (
+const granted = (
   got: readonly Cidr[],
   { nic, blocks }: { readonly nic: NicId; readonly blocks: BlockRequest },
 ): readonly Cidr[] => {
@@ -199,15 +206,18 @@ export const returnBlocks = async (
 }
 
 // Names come from the NIC, which knows the addresses; the list that is written may not show them.
-// What failed earlier goes along.
+// What failed and holds nothing goes along.
 const returning =
   (blocks: readonly Cidr[]): Change =>
   (configs, { nic }) => {
     const wanted = new Set(blocks)
-    const names = configsOf(nic).flatMap(config => {
+    const isLeaving = (config: RawConfig): boolean => {
       const block = blockOf(config)
-      const isWanted = block !== undefined && wanted.has(block)
-      return isOurs(config) && (isWanted || stateOf(config) === 'Failed') ? [config.name ?? ''] : []
-    })
-    return without(configs, names)
+      return block === undefined ? stateOf(config) === 'Failed' : wanted.has(block)
+    }
+    const leaving = configsOf(nic).filter(config => isOurs(config) && isLeaving(config))
+    return without(
+      configs,
+      leaving.map(({ name }) => name ?? ''),
+    )
   }

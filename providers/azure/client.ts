@@ -55,10 +55,14 @@ export type ArmOptions = {
 /** A request that takes longer counts as lost; Azure's front doors give up after a minute. */
 const defaultRequestMs = 30_000
 
+/** Sooner than Azure closes an idle connection, so that no write is sent into a closed one. */
+const idleMs = 30_000
+
 export const createArm = (options: ArmOptions): Arm => {
   const { subscription, endpoint, requestMs = defaultRequestMs, onCall } = options
   // An own agent can be closed; the SDK's proxy support works only without one.
-  const agent = options.isProxied === true ? undefined : new Agent({ keepAlive: true })
+  const agent =
+    options.isProxied === true ? undefined : new Agent({ keepAlive: true, timeout: idleMs })
   const shared = {
     endpoint,
     credentials: { scopes: [`${options.audience}/.default`] },

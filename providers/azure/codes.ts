@@ -107,6 +107,7 @@ const codesByKind: Readonly<Record<FailureKind, readonly string[]>> = {
     'ServiceUnavailable',
     'GatewayTimeout',
     'OperationTimedOut',
+    'OperationFailed',
     'RequestTimeout',
     'NetworkingInternalOperationError',
     'CredentialTrouble',

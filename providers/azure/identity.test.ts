@@ -173,10 +173,13 @@ describe('the credential', () => {
     ['too many questions', 429, refusal, 'CredentialTrouble'],
     ['an answer that says nothing', 200, {}, 'CredentialTrouble'],
     ['trouble that says nothing', 503, {}, 'CredentialTrouble'],
+    ['a proxy’s page', 200, '<html>log in</html>', 'CredentialTrouble'],
+    ['a proxy’s page of trouble', 502, '<html>bad gateway</html>', 'CredentialTrouble'],
+    ['half an answer', 200, '{"access_token": "x', 'CredentialTrouble'],
   ] as const)('%s', async (...[, status, body, code]) => {
     listener = (_request, response) => {
       response.writeHead(status, { 'content-type': 'application/json' })
-      response.end(JSON.stringify(body))
+      response.end(typeof body === 'string' ? body : JSON.stringify(body))
     }
     expect(await asked()).toMatchObject({ code })
     // The one layer that repeats is not this one.

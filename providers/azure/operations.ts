@@ -6,7 +6,7 @@ import { CallFailed, afterEffect } from '../common/calls.ts'
 import type { Site } from '../common/failures.ts'
 import type { Patience } from '../common/retry.ts'
 import { call, patiently } from './calls.ts'
-import type { Arm, ArmAnswer, ArmRequest, Json, Service } from './client.ts'
+import type { Arm, ArmAnswer, ArmRequest, Json } from './client.ts'
 import { ArmError, type ArmErrorBody, failureOf, ownFailure } from './failures.ts'
 
 /** A write that was accepted and then failed: what it changed must be looked at. */
@@ -33,12 +33,11 @@ export const put = async (
   const accepted = await call(site, signal, () => arm.send(request, signal))
   const pending = pendingOf(accepted, request)
   if (pending.kind === 'ended') return conclude(site, pending.end)
-  const end = await patiently({ site, patience: runningPatience }, signal, () =>
-    look(arm, { pending, site, service: request.service }, signal),
-  ).catch((error: unknown) => {
-    throw afterEffect(error)
-  })
-  conclude(site, end)
+  try {
+    conclude(site, await ending(arm, { pending, site, request }, signal))
+  } catch (error) {
+    throw error instanceof OperationFailed ? error : afterEffect(error)
+  }
 }
 
 type End = { readonly kind: 'succeeded' } | { readonly kind: 'failed'; readonly error: Error }
@@ -61,12 +60,27 @@ const pendingOf = (answer: ArmAnswer, request: ArmRequest): Pending => {
 type Looking = {
   readonly pending: Exclude<Pending, { readonly kind: 'ended' }>
   readonly site: Site
-  readonly service: Service
+  readonly request: ArmRequest
+}
+
+// An operation that is forgotten, or that this node may not read, has an end all the same: the
+// resource shows it.
+const ending = async (arm: Arm, given: Looking, signal: AbortSignal): Promise<End> => {
+  const { pending, request, site } = given
+  const wait = (at: Looking): Promise<End> =>
+    patiently({ site, patience: runningPatience }, signal, () => look(arm, at, signal))
+  try {
+    return await wait(given)
+  } catch (error) {
+    const kind = error instanceof CallFailed ? error.failure.kind : undefined
+    if (pending.kind === 'resource' || (kind !== 'notFound' && kind !== 'denied')) throw error
+    return wait({ ...given, pending: { kind: 'resource', path: request.path } })
+  }
 }
 
 const look = async (
   arm: Arm,
-  { pending, site, service }: Looking,
+  { pending, site, request: { service } }: Looking,
   signal: AbortSignal,
 ): Promise<End> => {
   const reading = { call: 'Operations_Get', on: site.on, isRead: true }

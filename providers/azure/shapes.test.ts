@@ -84,13 +84,17 @@ describe('which NICs are managed', () => {
 })
 
 describe('which configurations count', () => {
+  const failed = { provisioningState: 'Failed' }
+  const deleting = { provisioningState: 'Deleting' }
   const updating = config('eniway-1', '10.0.0.9', { provisioningState: 'Updating' })
   test.each([
     ['Succeeded', config('eniway-1', '10.0.0.9'), new Set<string>(), 1],
-    ['Failed', config('eniway-1', '10.0.0.9', { provisioningState: 'Failed' }), undefined, 0],
+    ['Failed', config('eniway-1', '10.0.0.9', failed), undefined, 0],
     ['Updating, known to have succeeded', updating, new Set(['eniway-1']), 1],
     ['Updating, new', updating, new Set<string>(), 0],
     ['Updating, at the first look', updating, undefined, 1],
+    ['Deleting, known', config('eniway-1', '10.0.0.9', deleting), new Set(['eniway-1']), 0],
+    ['Failed, known', config('eniway-1', '10.0.0.9', failed), new Set(['eniway-1']), 1],
     ['without an address yet', config('eniway-1', undefined), undefined, 0],
     ['of somebody else', config('eniway-x', '10.0.0.9'), undefined, 0],
   ] as const)('%s', (...[, one, known, want]) =>
@@ -98,6 +102,13 @@ describe('which configurations count', () => {
       want,
     ),
   )
+
+  test('a NIC that failed as a whole does not lose what it holds', () => {
+    const nic = nicWith([own, config('eniway-1', '10.0.0.9', failed)])
+    const all = { ...nic, properties: { ...nic.properties, ...failed } }
+    expect(seen(all).blocks).toHaveLength(1)
+    expect(seen(all, { known: new Set() }).blocks).toHaveLength(0)
+  })
 
   test('those of others take their places all the same', () =>
     expect(foreignCountOf(nicWith([own, updating, config('theirs', '10.0.0.8')]))).toBe(2))

@@ -77,7 +77,7 @@ export const listOf = <Value>(
   return list
 }
 
-const namePattern = /^eniway-(\d+)$/i
+const namePattern = /^eniway-(\d{1,12})$/i
 
 /** Only these are lent and returned; every other configuration belongs to somebody else. */
 export const isOurs = ({ name }: RawConfig): boolean => namePattern.test(name ?? '')
@@ -108,21 +108,27 @@ export type Known = ReadonlySet<string> | undefined
 /** Blocks of ours by name, of those configurations that hold one and count. */
 export const ownBlocks = (nic: RawNic, known: Known): ReadonlyMap<string, Cidr> => {
   const blocks = new Map<string, Cidr>()
+  const isFailed = nic.properties?.provisioningState === 'Failed'
   for (const config of configsOf(nic)) {
     const block = blockOf(config)
     const name = present(config.name, 'name of an ipConfiguration')
-    if (block === undefined || !isOurs(config) || !isUsable(config, known?.has(name) ?? true))
-      continue
-    blocks.set(name, block)
+    const seen = { isKnown: known?.has(name), isFailed }
+    if (block !== undefined && isOurs(config) && isUsable(config, seen)) blocks.set(name, block)
   }
   return blocks
 }
 
-// Every write shows old configurations as Updating for a moment; those stay, and at the first look
-// all may be old. A new one counts only once it has succeeded.
-const isUsable = (config: RawConfig, isKnown: boolean): boolean => {
+// Every write shows old configurations as Updating for a moment, and one that failed may leave them
+// all Failed: what was good stays. What is new counts once it has succeeded. At the first look
+// nobody knows which is which, and dropping what pods use would be the greater harm.
+const isUsable = (
+  config: RawConfig,
+  seen: { readonly isKnown: boolean | undefined; readonly isFailed: boolean },
+): boolean => {
   const state = stateOf(config)
-  return state === 'Succeeded' || (isKnown && state !== 'Failed' && state !== 'Deleting')
+  if (state === 'Succeeded') return true
+  if (seen.isKnown === false || state === 'Deleting') return false
+  return seen.isKnown === true || state !== 'Failed' || seen.isFailed
 }
 
 export type Surroundings = {

@@ -5,7 +5,7 @@ import type { NicId } from '#core/names.ts'
 import { CallFailed, afterEffect } from '../common/calls.ts'
 import type { Site } from '../common/failures.ts'
 import { type Patience, staleCode } from '../common/retry.ts'
-import { call, patiently } from './calls.ts'
+import { call, patiently, unsent } from './calls.ts'
 import type { Arm } from './client.ts'
 import { type Document, readDocument, readNic } from './documents.ts'
 import { ownFailure } from './failures.ts'
@@ -32,6 +32,7 @@ type Waiting = {
   readonly signal: AbortSignal
   readonly resolve: (written: Written) => void
   readonly reject: (error: unknown) => void
+  isStarted: boolean
 }
 
 export const siteOf = (nic: NicId): Site => ({
@@ -44,25 +45,27 @@ export const createWriter = (): Writer => {
   const queues = new Map<NicId, Waiting[]>()
 
   const drain = async (arm: Arm, nic: NicId, queue: Waiting[]): Promise<void> => {
+    queues.set(nic, queue)
     while (queue.length > 0) await writeBatch(arm, nic, queue.splice(0))
     queues.delete(nic)
   }
 
   return {
-    write: (arm, { nic, change }, signal) =>
-      call(siteOf(nic), signal, () => {
-        const { promise, resolve, reject } = Promise.withResolvers<Written>()
-        const waiting = { change, signal, resolve, reject }
-        const queue = queues.get(nic)
-        if (queue === undefined) {
-          const started = [waiting]
-          queues.set(nic, started)
-          void drain(arm, nic, started)
-        } else {
-          queue.push(waiting)
-        }
-        return promise
-      }),
+    write: async (arm, { nic, change }, signal) => {
+      const { promise, resolve, reject } = Promise.withResolvers<Written>()
+      const waiting = { change, signal, resolve, reject, isStarted: false }
+      try {
+        return await call(siteOf(nic), signal, () => {
+          const queue = queues.get(nic)
+          if (queue !== undefined) queue.push(waiting)
+          else void drain(arm, nic, [waiting])
+          return promise
+        })
+      } catch (error) {
+        // Aborted while others were being written.
+        throw waiting.isStarted ? error : unsent(siteOf(nic))
+      }
+    },
   }
 }
 
@@ -70,6 +73,7 @@ export const createWriter = (): Writer => {
 const writeBatch = async (arm: Arm, nic: NicId, batch: readonly Waiting[]): Promise<void> => {
   const live = batch.filter(({ signal }) => !signal.aborted)
   if (live.length === 0) return
+  for (const waiting of live) waiting.isStarted = true
   const together = signalOfAll(live.map(({ signal }) => signal))
   try {
     const changes = live.map(({ change }) => change)
