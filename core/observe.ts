@@ -234,7 +234,7 @@ const mergeDetachedNic = (state: State, nic: Nic, context: Context): State => {
   if (isBusy(state, nic.id) || nic.isPrimary || hasPods(nic)) {
     return mergeMissingNic(state, nic, context)
   }
-  if ('since' in nic.phase && startedAt < after(nic.phase.since, spanMs)) return state
+  if (isTooEarly(state, nic, context)) return askLater(state, nic)
   const isSure = nic.missingSince !== undefined && startedAt >= after(nic.missingSince, spanMs)
   if (nic.phase.kind !== 'attaching' && !isSure) return mergeMissingNic(state, nic, context)
   const phase = { kind: 'created', since: at } as const
@@ -257,7 +257,7 @@ const mergeMissingNic = (state: State, nic: Nic, context: Context): State => {
     return isRemembered(known, context.at) ? state : dropNic(state, known.id, context.at)
   }
   // A description asked for before the NIC was made or attached cannot know.
-  if ('since' in known.phase && startedAt < after(known.phase.since, spanMs)) return state
+  if (isTooEarly(state, known, context)) return askLater(state, known)
   if (known.missingSince === undefined) {
     const marked = withNic(state, { ...known, missingSince: startedAt })
     return wantObservation(marked, after(startedAt, spanMs))
@@ -265,6 +265,15 @@ const mergeMissingNic = (state: State, nic: Nic, context: Context): State => {
   if (startedAt < after(known.missingSince, spanMs)) return state
   return loseNic(state, known, context)
 }
+
+const isTooEarly = (state: State, { phase }: Nic, { startedAt }: Context): boolean =>
+  'since' in phase && startedAt < after(phase.since, state.config.consistencyMs)
+
+// Whether an unsure call worked is not known yet, and nothing more is done about the NIC before.
+const askLater = (state: State, { phase, unsureSince }: Nic): State =>
+  'since' in phase && unsureSince !== undefined
+    ? wantObservation(state, after(phase.since, state.config.consistencyMs))
+    : state
 
 const loseNic = (state: State, nic: Nic, { at }: Context): State => {
   if (!isRemembered(nic, at)) return dropNic(state, nic.id, at)

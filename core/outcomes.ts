@@ -134,10 +134,14 @@ const applyLent = (
   if (action.kind !== 'lendBlocks') return state
   const subnet = state.nics.get(action.nic)?.subnet
   const hasRoom = subnet !== undefined && lent.blocks.length > 0
-  return changeNic(hasRoom ? refreshSubnet(state, subnet) : state, action.nic, nic => {
+  const refreshed = hasRoom ? refreshSubnet(state, subnet) : state
+  const calm = lent.blocks.reduce((next, cidr) => clearProblem(next, `block ${cidr}`), refreshed)
+  return changeNic(calm, action.nic, nic => {
     const blocks = new Map(nic.blocks)
     for (const cidr of lent.blocks) {
-      if (blocks.has(cidr)) continue
+      // What was lost may come back by chance: the pods that still use it are whole again.
+      const isThere = blocks.has(cidr) && blocks.get(cidr)?.phase.kind !== 'lost'
+      if (isThere) continue
       blocks.set(cidr, newBlock(state, { cidr, isFixed: false }, context.at))
     }
     // Nothing at all without an error: no reason to ask again at once.

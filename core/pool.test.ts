@@ -82,7 +82,7 @@ test('addresses of a block that somebody returned under pods are lost', () => {
   node.cloud.nics.set(nic.id, { ...seen, blocks: others })
   node.configure({ pool: { minimum: 1 } })
   node.pass(70_000)
-  check(node, '1 warm, 1 assigned')
+  check(node, '1 warm, 1 lost')
   expect(nicOf(node, 'eni-1').blocks.size).toBe(2)
 })
 

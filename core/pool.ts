@@ -186,7 +186,8 @@ const count = (nic: Nic, family: Family, now: Millis): Counts => {
     if (familyOf(address) !== family) continue
     if (use.kind === 'cooling' && !isCooling(use, now)) continue
     const block = nic.blocks.get(use.block)
-    if (block === undefined) continue
+    // What is lost stays so, whoever uses it: it counts against no target.
+    if (block === undefined || kindOf(block) === 'lost') continue
     tally[use.kind]++
     if (use.kind === 'cooling' && use.isStray) tally.stray++
     tally[kindOf(block)]--

@@ -5,6 +5,7 @@ import { healthOf } from './change.ts'
 import { hasPlace } from './grow.ts'
 import { type Family, familyOf } from './ip.ts'
 import type { Millis, PoolName } from './names.ts'
+import { isBusy } from './nics.ts'
 import { isStuck } from './places.ts'
 import { countPool, inFlight, isCooling } from './pool.ts'
 import type { HostFailure, NodeFacts } from './ports.ts'
@@ -138,7 +139,7 @@ const movingNic = (state: State, now: Millis): string | undefined => {
   for (const nic of state.nics.values()) {
     const { id, phase, attempts, isManaged } = nic
     if (!isManaged) continue
-    const isGoing = phase.kind === 'leaving' && attempts === 0
+    const isGoing = phase.kind === 'leaving' && (attempts === 0 || isBusy(state, id))
     if (isGoing) return `${id} is being detached to make room; the pod is tried again`
     const isComing = phase.kind === 'created' || phase.kind === 'attaching'
     if (isComing && !isStuck(state, nic, now)) {
@@ -220,6 +221,8 @@ const limitOf = (state: State, node: NodeFacts, assigned: number): string | unde
     )
   }
   const nics = [...state.nics.values()].filter(nic => nic.isManaged).length
+  // Its descriptions have not shown the primary NIC yet.
+  if (nics === 0) return undefined
   return (
     `the ${nics} NICs of ${type} have ${assigned} addresses in use, and this cloud attaches NICs to ` +
     'stopped instances only; lower max-pods, use a larger size, or attach another NIC while the ' +

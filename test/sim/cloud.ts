@@ -59,21 +59,37 @@ export const createSimCloud = (parts: CloudParts): SimCloud => {
     parts.trace.note(`call ${call.serial} ${resultText(outcome)}`)
     return outcome
   }
+  const plugging = <Value>(work: Work<Value>): Work<Value> =>
+    parts.estate.limits.hotPlug ? work : () => failure('limit', 'RunningInstance', { message })
+  const message = 'NICs come and go while the instance is stopped only; stop it, or do without'
   return {
     port: life => ({
       describeNode: () => run(life, { kind: 'describeNode' }, () => ok(describeNode(parts))),
       observe: () => run(life, { kind: 'observeCloud' }, () => ok(observe(parts))),
       createNic: request =>
-        run(life, { kind: 'createNic', request }, () => create(parts, byToken, request)),
+        run(
+          life,
+          { kind: 'createNic', request },
+          plugging(() => create(parts, byToken, request)),
+        ),
       attachNic: request =>
-        run(life, { kind: 'attachNic', ...pickAttach(request) }, () =>
-          parts.attacher.attach(request),
+        run(
+          life,
+          { kind: 'attachNic', ...pickAttach(request) },
+          plugging(() => parts.attacher.attach(request)),
         ),
       detachNic: nic =>
-        run(life, { kind: 'detachNic', nic }, askedAt =>
-          parts.attacher.detach(nic, { by: 'daemon', askedAt }),
+        run(
+          life,
+          { kind: 'detachNic', nic },
+          plugging(askedAt => parts.attacher.detach(nic, { by: 'daemon', askedAt })),
         ),
-      deleteNic: nic => run(life, { kind: 'deleteNic', nic }, () => remove(parts, nic)),
+      deleteNic: nic =>
+        run(
+          life,
+          { kind: 'deleteNic', nic },
+          plugging(() => remove(parts, nic)),
+        ),
       lendBlocks: ({ nic, blocks }) =>
         run(life, { kind: 'lendBlocks', nic, blocks }, () => lend(parts, nic, blocks)),
       returnBlocks: ({ nic, blocks }) =>

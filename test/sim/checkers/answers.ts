@@ -134,6 +134,10 @@ export const reasons = (world: World, fail: Fail): Checker => {
       unwired: () => {
         lastRelease = now()
       },
+      // What was saved and not done any more rests since then.
+      lifeEnded: () => {
+        lastRelease = now()
+      },
       taken: ({ by }) => meddled(by),
       detached: ({ by }) => meddled(by),
       wired: ({ pod, outcome }) => {
