@@ -1,6 +1,10 @@
-// The cloud that the simulation plays, held to the same promises as the real ones.
+// The clouds that the simulation plays, held to the same promises as the real ones.
 
+import { habits } from '#test/sim/shape.ts'
 import { cloudContract } from './contract.ts'
 import { makeMemoryCloud } from './memory.ts'
 
-cloudContract('in memory', makeMemoryCloud)
+for (const habit of habits) {
+  const traits = { hotPlug: habit !== 'fixed' }
+  cloudContract(`in memory, habit ${habit}`, () => makeMemoryCloud(habit), traits)
+}

@@ -2,54 +2,58 @@
 // are repeated, and the next call meets the trouble that a case asks for.
 
 import { cidr } from '#core/ip.ts'
-import { type InstanceId, instanceId, subnetId } from '#core/names.ts'
-import { type Cloud, type CloudNic, type Outcome, failed } from '#core/ports.ts'
+import { type InstanceId, after, instanceId, subnetId } from '#core/names.ts'
+import { type Cloud, type CloudNic, type Limits, type Outcome, failed } from '#core/ports.ts'
 import { createAttacher } from '#test/sim/attach.ts'
 import { type Chance, createChance } from '#test/sim/chance.ts'
 import { type Scheduler, createScheduler } from '#test/sim/clock.ts'
 import { createSimCloud } from '#test/sim/cloud.ts'
-import { type Estate, createEstate, onlyGroup } from '#test/sim/estate.ts'
+import { type Estate, countBlocks, createEstate, onlyGroup } from '#test/sim/estate.ts'
 import { type Faults, type SpellKind, type StrikeKind } from '#test/sim/faults.ts'
 import { createKernel } from '#test/sim/kernel.ts'
+import type { Habit } from '#test/sim/shape.ts'
 import { type Space, createSpace } from '#test/sim/space.ts'
 import { createTrace } from '#test/sim/trace.ts'
 import type { CloudUnderTest, Method, Trouble } from './contract.ts'
 
-const limits = {
+const limitsOf = (habit: Habit): Limits => ({
   nicsMax: 3,
-  hotPlug: true,
-  blocksPerNicMax: { 4: 9, 6: 9 },
-  blocksPerNodeMax: undefined,
+  hotPlug: habit !== 'fixed',
+  blocksPerNicMax: habit === 'fixed' ? { 4: 30, 6: 30 } : { 4: 9, 6: 9 },
+  blocksPerNodeMax: habit === 'fixed' ? 30 : undefined,
   prefixes: true,
-}
+})
 
 /** Virtual milliseconds that pass between two turns of the event loop. */
 const stepMs = 250
 
 /** Two instances of one simulated cloud. */
-export const makeMemoryCloud = async (): Promise<CloudUnderTest> => {
+export const makeMemoryCloud = async (habit: Habit): Promise<CloudUnderTest> => {
+  const limits = limitsOf(habit)
   const scheduler = createScheduler()
   const chance = createChance('contract')
   const luck = createLuck()
   const space = createSpace(subnet, chance.fork('space'))
   const notify = (): void => undefined
   const parts = { scheduler, chance: luck.chance(chance), notify, limits, spaces: [space] }
-  const estate = createEstate(parts)
+  const estate = createEstate({ ...parts, habit })
   const owners = new Map<string, InstanceId>()
   const make = (id: InstanceId): Cloud => {
     const kernel = createKernel(notify)
     const common = { ...parts, estate, faults: luck.faults }
     const attacher = createAttacher({ ...common, kernel, instance: id })
-    const primary = createNic(estate, true)
-    attacher.attachAtOnce(primary, 0)
+    attacher.attachAtOnce(createNic(estate, true), 0)
+    if (!limits.hotPlug) attacher.attachAtOnce(createNic(estate, false), 1)
     const trace = createTrace(scheduler.clock)
     const bounds = { staleMaxMs: 500, lateMaxMs: 0 }
-    const facts = factsOf(id)
+    const facts = { ...factsOf(id), limits }
     const port = createSimCloud({ ...common, ...bounds, attacher, trace, facts }).port(0)
     return ownOnly(asProvider(port, luck), { id, owners })
   }
   const [one, two] = [instanceId('i-1'), instanceId('i-2')]
   const under = { cloud: make(one), neighbour: make(two), instance: one, subnet: subnet.id }
+  // Until no description is older than the instances.
+  await scheduler.run(after(scheduler.clock.now(), 1000))
   const clock = keepRunning(scheduler)
   return {
     ...under,
@@ -64,7 +68,10 @@ export const makeMemoryCloud = async (): Promise<CloudUnderTest> => {
       }
     },
     disown: async nic => estate.disown(nic.id),
-    heldBlocks: nic => [...estate.nics.values()].find(({ id }) => id === nic)?.blocks.size,
+    heldBlocks: id => {
+      const nic = [...estate.nics.values()].find(each => each.id === id)
+      return nic && countBlocks(nic, 4) + countBlocks(nic, 6)
+    },
     close: clock.stop,
   }
 }
@@ -81,7 +88,6 @@ const factsOf = (id: InstanceId) => ({
   instanceId: id,
   instanceType: 'sim.large',
   zone: subnet.zone,
-  limits,
   vpc: [cidr('10.0.0.0/16'), cidr('2600:1f18:1::/56')],
   subnets: [],
   securityGroups: [onlyGroup],
@@ -104,7 +110,7 @@ const keepRunning = (scheduler: Scheduler) => {
   let isOver = false
   const running = (async () => {
     while (!isOver) {
-      await scheduler.run((scheduler.clock.now() + stepMs) as ReturnType<Scheduler['clock']['now']>)
+      await scheduler.run(after(scheduler.clock.now(), stepMs))
       await new Promise(resolve => void setImmediate(resolve))
     }
   })()
