@@ -16,6 +16,8 @@ export interface Arm {
   readonly records: Map<string, NicRecord>
   /** By operation id. */
   readonly operations: Map<string, ArmOperation>
+  /** Those that have not ended yet. */
+  readonly running: Set<ArmOperation>
 }
 
 export type ProvisioningState = 'Succeeded' | 'Updating' | 'Failed'

@@ -42,10 +42,10 @@ export const beginChange = (arm: Arm, request: ChangeRequest): PendingChange => 
   const kept = new Set(configs.map(({ block }) => block))
   const leaving = blocksOf(nic).filter(block => !kept.has(block))
   putRecord(arm, nic.id, { ...record, configs, leaving, more: wanted.more, state: 'Updating' })
-  const before = record
+  const taken = blocks.flatMap(block => block ?? [])
   return {
-    succeed: () => finish(arm, nic, { configs, groupIds, tags, wanted }),
-    fail: () => undo(arm, nic, { before, taken: blocks.filter((_, i) => isNew(steps[i])) }),
+    succeed: () => finish(arm, nic, { configs, groupIds, tags, wanted, taken }),
+    fail: () => undo(arm, nic, { before: record, taken }),
   }
 }
 
@@ -239,13 +239,19 @@ interface Finished {
   readonly groupIds: readonly string[]
   readonly tags: Nic['tags']
   readonly wanted: WantedNic
+  /** What was lent for this change. */
+  readonly taken: readonly Cidr[]
 }
 
-const finish = (arm: Arm, { id }: Nic, { configs, groupIds, tags, wanted }: Finished): void => {
+const finish = (arm: Arm, { id, subnetId: modelSubnet }: Nic, done: Finished): void => {
+  const { configs, groupIds, tags, wanted } = done
   const nic = allNics(arm.world).find(one => one.id === id)
   const record = arm.records.get(id)
   const blocks = configs.flatMap(({ block }) => block ?? [])
-  if (nic === undefined || record === undefined) return
+  // Its machine has ended meanwhile, and it with it.
+  if (nic === undefined || record === undefined) {
+    return giveBack(arm.world, modelSubnet, done.taken)
+  }
   const kept = new Set(blocks)
   giveBack(
     arm.world,
@@ -276,12 +282,8 @@ const succeeded = (config: IpConfig): IpConfig => ({ ...config, state: 'Succeede
 const undo = (
   arm: Arm,
   { id, subnetId: modelSubnet }: Nic,
-  { before, taken }: { before: NicRecord; taken: readonly (Cidr | undefined)[] },
+  { before, taken }: { readonly before: NicRecord; readonly taken: readonly Cidr[] },
 ): void => {
-  giveBack(
-    arm.world,
-    modelSubnet,
-    taken.flatMap(block => block ?? []),
-  )
+  giveBack(arm.world, modelSubnet, taken)
   if (arm.records.has(id)) putRecord(arm, id, { ...before, leaving: [], state: 'Failed' })
 }

@@ -119,13 +119,30 @@ export const failureOf = ({
   code === undefined ? undefined : { code, message: `${code} (injected fault)` }
 
 /** Tags of a body; other values than texts are left out. */
-export const readTags = (value: JsonObject[string]): Tags =>
-  Object.fromEntries(
-    Object.entries(objectOf(value)).flatMap(([key, tag]) => {
-      const text = textOf(tag)
-      return text === undefined ? [] : [[key, text]]
-    }),
-  )
+export const readTags = (value: JsonObject[string]): Tags => {
+  const tags = Object.entries(objectOf(value)).flatMap(([key, tag]) => {
+    const text = textOf(tag)
+    return text === undefined ? [] : [[key, text] as const]
+  })
+  const reserved = tags.map(([key]) => key).filter(key => /[<>%&\\?/]/.test(key))
+  if (reserved.length > 0) {
+    throw new ArmError(
+      'InvalidTagNameCharacters',
+      `The tag names '${reserved.join("','")}' have reserved characters ` +
+        "'<,>,%,&,\\\\,?,/' or control characters.",
+    )
+  }
+  if (!(tags.length <= tagsMax)) {
+    throw new ArmError(
+      'TooManyTags',
+      `The resource has ${tags.length} tags; no more than ${tagsMax} are allowed.`,
+    )
+  }
+  return Object.fromEntries(tags)
+}
+
+/** Tags of one resource (Azure's limits page). */
+const tagsMax = 50
 
 /** Refuses a body without location, or with another one than the resource's. */
 export const checkLocation = (arm: Arm, body: JsonObject, id: string): void => {
@@ -170,12 +187,25 @@ const update = (
   const operation = beginOperation(arm, {
     provider: 'Microsoft.Network',
     locks: [id],
-    failure: failureOf(context),
+    failure: failureOf(context) ?? deletionOf(arm, armNic),
     ...change,
   })
   const after = nicByName(arm, armNic.record.name) ?? armNic
   const headers = { ...operationHeaders(context, operation), etag: etagOf(arm, after) }
   return replyOf(200, nicJson(arm, after), headers)
+}
+
+// The call succeeds; that the machine is on its way out only the operation tells.
+const deletionOf = (arm: Arm, { nic }: ArmNic): ReturnType<typeof failureOf> => {
+  const owner = arm.world.instances.get(nic.attachment?.instanceId ?? '')
+  if (owner?.state !== 'shutting-down') return undefined
+  return {
+    code: 'OperationNotAllowed',
+    message:
+      `Operation 'startTenantUpdate' is not allowed on VM '${owner.name}' since the VM is marked ` +
+      'for deletion. You can only retry the Delete operation (or wait for an ongoing one to ' +
+      'complete).',
+  }
 }
 
 // A NIC changes its machine through the machine's own resource, and only while that is stopped.

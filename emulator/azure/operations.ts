@@ -36,6 +36,7 @@ export const beginOperation = (arm: Arm, work: OperationWork): ArmOperation => {
     error: undefined,
   }
   arm.operations.set(operation.id, operation)
+  arm.running.add(operation)
   const oldest = arm.operations.keys().next().value
   if (arm.operations.size > operationsMax && oldest !== undefined) arm.operations.delete(oldest)
   later(arm.world, delay(arm.world, 'attachingMs'), () => {
@@ -44,6 +45,7 @@ export const beginOperation = (arm: Arm, work: OperationWork): ArmOperation => {
     operation.state = work.failure === undefined ? 'Succeeded' : 'Failed'
     operation.error = work.failure
     operation.endedAt = arm.world.clock.now()
+    arm.running.delete(operation)
   })
   return operation
 }
@@ -53,10 +55,7 @@ export const beginOperation = (arm: Arm, work: OperationWork): ArmOperation => {
  * compute provider as a conflict.
  */
 export const refuseWhileBusy = (arm: Arm, id: string, provider: string): void => {
-  const key = id.toLowerCase()
-  const running = [...arm.operations.values()].find(
-    ({ state, locks }) => state === 'InProgress' && locks.includes(key),
-  )
+  const running = runningOn(arm, id)
   if (running === undefined) return
   if (provider === running.provider && provider === 'Microsoft.Network') {
     throw lockedByAnother(id, retryAfterSeconds)
@@ -67,6 +66,10 @@ export const refuseWhileBusy = (arm: Arm, id: string, provider: string): void =>
       `operation use uri: https://management.azure.com${pathOf(arm, running)}.`,
   )
 }
+
+/** The operation that holds a resource. */
+export const runningOn = (arm: Arm, id: string): ArmOperation | undefined =>
+  [...arm.running].find(({ locks }) => locks.includes(id.toLowerCase()))
 
 /** Headers by which a client follows an operation. */
 export const operationHeaders = (

@@ -28,6 +28,7 @@ const open = async (parts: PlatformParts): Promise<AzureServers> => {
     directory: createDirectory({ ...parts, roles: () => rolesOf(world) }),
     records: new Map(),
     operations: new Map(),
+    running: new Set(),
   }
   const certificate = await createCertificate([apiHost])
   const faces = {

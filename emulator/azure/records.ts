@@ -36,8 +36,13 @@ export const plainNics = (arm: Arm): readonly ArmNic[] =>
     .map(nic => ({ nic, record: recordOf(arm, nic) }))
 
 /** The NIC with that name. */
-export const nicByName = (arm: Arm, name: string): ArmNic | undefined =>
-  plainNics(arm).find(({ record }) => record.name.toLowerCase() === name.toLowerCase())
+export const nicByName = (arm: Arm, name: string): ArmNic | undefined => {
+  const isIt = (nic: Nic): boolean =>
+    (arm.records.get(nic.id)?.name ?? nic.id).toLowerCase() === name.toLowerCase() &&
+    uniformOwner(arm.world, nic) === undefined
+  const nic = allNics(arm.world).find(isIt)
+  return nic && { nic, record: recordOf(arm, nic) }
+}
 
 /** ARM id of a NIC. */
 export const idOfNic = (arm: Arm, { nic, record }: ArmNic): string => nicId(arm, nic, record.name)

@@ -5,7 +5,7 @@ import type { Arm } from './arm.ts'
 import { guidOf } from './guid.ts'
 import { asgId, membersOf, nsgId, scaleSetId, scaleSetIndex, subnetId, vmId } from './ids.ts'
 import type { JsonObject } from './json.ts'
-import { isoTime } from './operations.ts'
+import { isoTime, runningOn } from './operations.ts'
 import { groupsOf, idOfNic, recordOf } from './records.ts'
 import { sizeLimits } from './sizes.ts'
 
@@ -156,10 +156,7 @@ const commonProperties = (arm: Arm, instance: Instance): JsonObject => ({
 const provisioningState = (arm: Arm, instance: Instance): string => {
   if (instance.state === 'pending') return 'Creating'
   if (instance.state === 'shutting-down') return 'Deleting'
-  const id = vmId(arm, instance).toLowerCase()
-  const isBusy = [...arm.operations.values()].some(
-    ({ state, locks }) => state === 'InProgress' && locks.includes(id),
-  )
+  const isBusy = runningOn(arm, vmId(arm, instance)) !== undefined
   return isBusy ? 'Updating' : 'Succeeded'
 }
 

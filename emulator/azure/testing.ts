@@ -123,6 +123,7 @@ export const azureSample = (
     }),
     records: new Map(),
     operations: new Map(),
+    running: new Set(),
   }
   const calls = createCallLog()
   const face = createFace({ arm, throttle: createThrottle(throttleFactor), calls })
