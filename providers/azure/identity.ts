@@ -21,6 +21,8 @@ export type Identity = {
   /** True for an instance of a scale set in uniform mode, whose NICs live inside the scale set. */
   readonly isUniform: boolean
   readonly vmSize: string
+  /** Those of the machine: its NICs in a uniform scale set have none of their own. */
+  readonly tags: Readonly<Record<string, string>>
   readonly location: string
   /** `eastus-1`; the location where the machine lies in no zone. */
   readonly zone: string
@@ -91,6 +93,9 @@ export const identityOf = (metadata: ComputeMetadata): Identity => {
     subscription,
     path,
     isUniform: /\/virtualMachineScaleSets\//i.test(path),
+    tags: Object.fromEntries(
+      (metadata.tagsList ?? []).map(({ name = '', value = '' }) => [name, value]),
+    ),
     vmSize: present(filled(metadata.vmSize), 'vmSize'),
     location,
     zone: zone === undefined ? location : `${location}-${zone}`,

@@ -26,6 +26,7 @@ const session = (vmSize: string): Session => ({
     path: '/vm',
     isUniform: false,
     vmSize,
+    tags: {},
     location: 'eastus',
     zone: 'eastus-1',
   },

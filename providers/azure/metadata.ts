@@ -15,6 +15,7 @@ export type ComputeMetadata = {
   readonly resourceGroupName?: string
   readonly resourceId?: string
   readonly subscriptionId?: string
+  readonly tagsList?: readonly { readonly name?: string; readonly value?: string }[]
   readonly vmScaleSetName?: string
   readonly vmSize?: string
   readonly zone?: string

@@ -94,7 +94,7 @@ const uniformNics = async (
   const path = uniformNicsPath(identity.path)
   const nics: RawNic[] = []
   for await (const page of pagesOf<RawNic>(arm, { service: 'network', call, on, path }, signal)) {
-    nics.push(...page)
+    nics.push(...page.map(nic => ({ ...nic, tags: { ...identity.tags, ...nic.tags } })))
   }
   return primaryFirst(nics, nic => nic.properties?.primary)
 }

@@ -233,8 +233,8 @@ describe('azure: operations', () => {
 })
 
 describe('azure: scale sets', () => {
-  const member = (mode: 'flexible' | 'uniform') =>
-    smallNetwork([machine('one', { scaleSet: { name: 'set', mode } })])
+  const member = (mode: 'flexible' | 'uniform', tags: Readonly<Record<string, string>> = {}) =>
+    smallNetwork([machine('one', { scaleSet: { name: 'set', mode }, tags })])
 
   test('an instance in flexible mode is a machine like any other', () =>
     run({ vpc: member('flexible') }, async ({ cloud }) => {
@@ -243,6 +243,15 @@ describe('azure: scale sets', () => {
       expect(facts.limits.prefixes).toBe(true)
       const { id } = await secondOf(cloud)
       expect(value(await lendTo(cloud, id, 2))).toHaveLength(2)
+    }))
+
+  // NICs of a uniform scale set have no tags, so those of the instance count.
+  test('the second NIC of an instance in uniform mode is for pods when the instance is tagged', () =>
+    run({ vpc: member('uniform', { 'eniway.io_pods': 'true' }) }, async ({ cloud }) => {
+      const nic = await secondOf(cloud)
+      expect(nic.isManaged).toBe(true)
+      const [block] = value(await lendTo(cloud, nic.id))
+      expect((await secondOf(cloud)).blocks).toEqual([block])
     }))
 
   test('an instance in uniform mode lends single addresses through the set', () =>
