@@ -10,7 +10,16 @@ import { isBusy } from './nics.ts'
 import { missingPlaces, nicsOf, placesOn, usableOn } from './places.ts'
 import { allowanceOf, countWaiting } from './pool.ts'
 import type { BlockRequest, NodeFacts } from './ports.ts'
-import { isHere, nicSupplies, newNicSupplies, reachOf, requestUpTo, roomOnNode } from './room.ts'
+import {
+  blocksUpTo,
+  isHere,
+  newNicSupplies,
+  nicSupplies,
+  reachOf,
+  requestUpTo,
+  roomOnNode,
+  type Supply,
+} from './room.ts'
 import type { Nic, State } from './state.ts'
 
 /** New NICs asked for at the same time; each brings a full NIC's worth of addresses. */
@@ -28,52 +37,68 @@ export const planGrowth = (draft: Draft): void => {
 type Growth = { readonly pool: PoolName; readonly node: NodeFacts }
 
 const growPool = (draft: Draft, growth: Growth): void => {
-  const { pool, node } = growth
+  const { pool } = growth
   const missing = (): number => missingPlaces(draft.state, pool, draft.now)
-  let left = missing()
-  if (!(left > 0)) return
+  const before = missing()
+  if (!(before > 0)) return
   const priority = countWaiting(draft.state, pool) > 0 ? 'blocking' : 'prewarming'
+  const want: Want = { left: before, free: roomOnNode(draft.state), priority }
   const nics = nicsOf(draft.state, pool, draft.now)
     .filter(isHere)
     .sort((a, b) => a.slot - b.slot)
-  for (const nic of nics) left -= complete(draft, nic, { left, priority })
-  for (const nic of nics) {
-    if (!(left > 0) || !canLend(draft, nic)) continue
-    left -= extend(draft, nic, { left, priority })
-  }
+  for (const nic of nics) complete(draft, nic, want)
+  for (const nic of nics) if (want.left > 0 && canLend(draft, nic)) extend(draft, nic, want)
   // What a NIC has been promised comes call by call, and is not ordered again elsewhere.
-  const promised = Math.max(0, missing() - Math.max(0, left))
+  const promised = Math.max(0, missing() - want.left)
   // Room on NICs that are busy just now is used as soon as their call returns.
   while (missing() > roomLeft(draft, growth)) {
     const places = missing() - promised
-    if (!(places > 0) || !addNic(draft, { pool, node, places, priority })) return
+    if (!(places > 0) || !addNic(draft, { ...growth, ...want, places })) return
   }
 }
 
-type Want = { readonly left: number; readonly priority: Priority }
+/** What is still to be had; mutable only while one pool grows. */
+type Want = {
+  /** Places. */
+  left: number
+  /** Blocks that the instance can take beyond what was promised to its NICs. */
+  free: number
+  readonly priority: Priority
+}
 
 // Places for which one family is there or under way and the other can follow. A NIC whose call is
 // under way gets its next one when that has returned, so its places are spoken for.
-const complete = (draft: Draft, nic: Nic, { left, priority }: Want): number => {
+const complete = (draft: Draft, nic: Nic, want: Want): void => {
   const { state, now } = draft
-  if (!(left > 0) || state.config.families.length < 2) return 0
+  if (!(want.left > 0) || state.config.families.length < 2) return
   const isUnderWay = isBusy(state, nic.id)
-  if (!isUnderWay && !canLend(draft, nic)) return 0
+  if (!isUnderWay && !canLend(draft, nic)) return
   const places = placesOn(state, nic, now)
-  const most = Math.max(
-    ...state.config.families.map(family => usableOn(state, nic, { family, now })),
-  )
-  const goal = Math.min(most, places + left)
-  const reached = reachOf(nicSupplies(draft, nic), goal, roomOnNode(state))
-  if (!isUnderWay && reached > places) lendUpTo(draft, nic, { goal: reached, priority })
-  return reached - places
+  const usable = state.config.families.map(family => usableOn(state, nic, { family, now }))
+  const supplies = nicSupplies(draft, nic)
+  const goal = reachOf(supplies, Math.min(Math.max(...usable), places + want.left), want.free)
+  if (!(goal > places)) return
+  if (!isUnderWay) lendUpTo(draft, nic, { goal, priority: want.priority })
+  take(want, { supplies, goal, places })
 }
 
-const extend = (draft: Draft, nic: Nic, { left, priority }: Want): number => {
+const extend = (draft: Draft, nic: Nic, want: Want): void => {
   const places = placesOn(draft.state, nic, draft.now)
-  const goal = reachOf(nicSupplies(draft, nic), places + left, roomOnNode(draft.state))
-  if (!(goal > places)) return 0
-  return lendUpTo(draft, nic, { goal, priority }) ? goal - places : 0
+  const supplies = nicSupplies(draft, nic)
+  const goal = reachOf(supplies, places + want.left, want.free)
+  if (!(goal > places) || !lendUpTo(draft, nic, { goal, priority: want.priority })) return
+  take(want, { supplies, goal, places })
+}
+
+type Taken = {
+  readonly supplies: readonly Supply[]
+  readonly goal: number
+  readonly places: number
+}
+
+const take = (want: Want, { supplies, goal, places }: Taken): void => {
+  want.left -= goal - places
+  want.free -= blocksUpTo(supplies, goal)
 }
 
 // One call at a time: the families that lack follow in their order. True when a call was made.
@@ -101,27 +126,21 @@ const roomLeft = (draft: Draft, { pool }: Growth): number => {
     const places = placesOn(state, nic, now)
     const reached = reachOf(supplies, Infinity, free)
     room += reached - places
-    free -= supplies.flatMap(each => requestUpTo(each, reached)).reduce((n, b) => n + b.count, 0)
+    free -= blocksUpTo(supplies, reached)
   }
   return room
 }
 
+type NewNic = Growth & Want & { readonly places: number }
+
 // True when a NIC was ordered, so that the caller looks again at what is missing.
-const addNic = (
-  draft: Draft,
-  {
-    pool,
-    node,
-    places,
-    priority,
-  }: Growth & { readonly places: number; readonly priority: Priority },
-): boolean => {
+const addNic = (draft: Draft, { pool, node, places, free, priority }: NewNic): boolean => {
   const { state } = draft
   if (state.intents.size >= intentsMax || !hasPlace(state, node)) return false
   if (!isDue(draft, state.cloud.nicsLimitedUntil)) return false
   if (!isAffordable(draft, 'createNic', priority)) return false
   for (const subnet of subnetsByRoom(state, node)) {
-    const blocks = firstBlocks(draft, { pool, subnet, places })
+    const blocks = firstBlocks(draft, { pool, subnet, places, free })
     if (blocks.length === 0) continue
     const request = {
       token: token(`ew-${state.epoch}-${state.serial + 1}`),
@@ -139,11 +158,15 @@ type First = {
   readonly pool: PoolName
   readonly subnet: Nic['subnet']
   readonly places: number
+  readonly free: number
 }
 
-const firstBlocks = (draft: Draft, { pool, subnet, places }: First): readonly BlockRequest[] => {
+const firstBlocks = (
+  draft: Draft,
+  { pool, subnet, places, free }: First,
+): readonly BlockRequest[] => {
   const supplies = newNicSupplies(draft, { pool, subnet })
-  const goal = reachOf(supplies, places, roomOnNode(draft.state))
+  const goal = reachOf(supplies, places, Math.min(free, roomOnNode(draft.state)))
   return goal > 0 ? supplies.flatMap(supply => requestUpTo(supply, goal)) : []
 }
 
@@ -157,7 +180,7 @@ export const canGrow = (state: State, pool: PoolName, now: Millis): boolean => {
   if (roomLeft(draft, { pool, node }) > 0) return true
   if (!hasPlace(state, node) || cloud.nicsLimitedUntil > now) return false
   return node.subnets.some(
-    ({ id: subnet }) => firstBlocks(draft, { pool, subnet, places: 1 }).length > 0,
+    ({ id: subnet }) => firstBlocks(draft, { pool, subnet, places: 1, free: Infinity }).length > 0,
   )
 }
 

@@ -10,7 +10,7 @@ export const defaultConfig: CoreConfig = {
   coolingMs: 30_000,
   settleMs: 2_000,
   releaseAfterMs: 300_000,
-  observeEveryMs: 60_000,
+  observeEveryMs: 300_000,
   reconcileEveryMs: 15_000,
   appearWithinMs: 180_000,
   consistencyMs: 5_000,

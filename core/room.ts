@@ -58,8 +58,7 @@ export const reachOf = (supplies: readonly Supply[], goal: number, blocksMax: nu
   const most = supplies.map(supply => supply.usable + supply.blocksMax * sizeOf(supply))
   const places = Math.min(...supplies.map(({ usable }) => usable))
   let reach = Math.max(places, Math.min(goal, ...most))
-  const cost = (): number => supplies.reduce((sum, supply) => sum + blocksFor(supply, reach), 0)
-  while (reach > places && cost() > blocksMax) reach--
+  while (reach > places && blocksUpTo(supplies, reach) > blocksMax) reach--
   return reach
 }
 
@@ -69,6 +68,10 @@ export const requestUpTo = (supply: Supply, goal: number): readonly BlockRequest
   const count = blocksFor(supply, goal)
   return count > 0 ? [{ family, length, count }] : []
 }
+
+/** Blocks of all families that so many places would cost. */
+export const blocksUpTo = (supplies: readonly Supply[], goal: number): number =>
+  supplies.reduce((sum, supply) => sum + blocksFor(supply, goal), 0)
 
 const blocksFor = (supply: Supply, goal: number): number =>
   Math.max(0, Math.ceil((goal - supply.usable) / sizeOf(supply)))
