@@ -12,7 +12,7 @@ import { instanceOf } from '#emulator/model/world.ts'
 import { type Action, type Actions, type CallContext, ecs } from './action.ts'
 import { ApiError, conflictingParameters, missingParameter } from './errors.ts'
 import { idempotent } from './idempotence.ts'
-import { nicIn } from './notes.ts'
+import { checkInstance, nicIn } from './notes.ts'
 import { type Params, addresses, prefixes } from './params.ts'
 import { lentSets, lentSets6 } from './shapes.ts'
 import { nicId } from './ids.ts'
@@ -126,13 +126,10 @@ const onlyOne = (counts: Readonly<Record<string, number>>): void => {
 // The primary NIC's instance must stand still or run; others only have to be attached or not.
 const usableNic = (context: CallContext, id: string): Nic => {
   const nic = nicIn(context, id, usable)
-  if (nic.attachment?.deviceIndex !== 0) return nic
-  const { id: instanceId, state } = instanceOf(context.world, nic.attachment.instanceId)
-  if (state === 'running' || state === 'stopped') return nic
-  throw new ApiError(
-    'InvalidOperation.InvalidEcsState',
-    `The operation is not allowed in the current ecs state: "${instanceId}" is ${state}.`,
-  )
+  if (nic.attachment?.deviceIndex === 0) {
+    checkInstance(instanceOf(context.world, nic.attachment.instanceId))
+  }
+  return nic
 }
 
 const checkAvailable6 = (nic: Nic, asked: number): void => {

@@ -1,6 +1,7 @@
 // What happens after the answer: NICs attach, detach and vanish some time later, and describes show
 // every state between; what never ends is ended, or ends when it is asked for again.
 import { afterEach, describe, expect, test } from 'vitest'
+import { stopInstance } from '#emulator/model/instances.ts'
 import { type Sample, startSample } from './sample.ts'
 
 const open: Sample[] = []
@@ -166,8 +167,24 @@ test('a NIC goes with its instance when it was told to, at creation or later', a
   await modify(going, false)
   expect([await told(going), await told(staying)]).toEqual([false, true])
   emulator.terminateInstance('node-a')
+  const late = await rpc('AttachNetworkInterface', on(sample, going))
+  expect(late.result).toBe('404 InvalidEcsId.NotFound')
   expect([await statusOf(sample, going), await statusOf(sample, staying)]).toEqual([
     'Available',
     undefined,
   ])
+})
+
+test('NICs of an instance that starts or stops are left alone until it runs or stands still', async () => {
+  const sample = await start({ latency: 'documented' })
+  const nic = await create(sample)
+  const attach = async () =>
+    (await during(sample, sample.rpc('AttachNetworkInterface', on(sample, nic)))).result
+  stopInstance(sample.emulator.world, sample.ids.nodeA)
+  expect(await attach()).toBe('400 InvalidOperation.InvalidEcsState')
+  const six = { NetworkInterfaceId: sample.ids.primary, Ipv6AddressCount: 1 }
+  const assigned = await during(sample, sample.rpc('AssignIpv6Addresses', six))
+  expect(assigned.result).toBe('400 InvalidOperation.InvalidEcsState')
+  await sample.clock.advance(30_000)
+  expect(await attach()).toBe('200 ok')
 })

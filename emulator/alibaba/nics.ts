@@ -23,7 +23,7 @@ import {
 } from './errors.ts'
 import { idempotent } from './idempotence.ts'
 import { instanceId, nicId } from './ids.ts'
-import { nicIn, noteOf, statusOf } from './notes.ts'
+import { checkInstance, nicIn, noteOf, statusOf } from './notes.ts'
 import { type Params, readTags } from './params.ts'
 import { createdNic } from './shapes.ts'
 
@@ -59,6 +59,7 @@ const attachNetworkInterface = ecs('attach', params => {
     const { world, notes } = context
     const nic = nicIn(context, id, ['Available'])
     const instance = instanceOf(world, onto)
+    checkInstance(instance)
     checkPlace(world, nic, instance.type)
     const others = nicsOfInstance(world, onto).map(other => other.attachment)
     if (!(others.filter(other => other?.state === 'attaching').length < attachingMax)) {
@@ -84,7 +85,7 @@ const detachNetworkInterface = ecs('detach', params => {
   refuseGiven(params, 'TrunkNetworkInstanceId', 'This parameter is not yet available.')
   return context => {
     const { world, notes } = context
-    const { state } = instanceOf(world, from)
+    const instance = instanceOf(world, from)
     const nic = nicOf(world, id)
     const { attachment } = nic
     const status = statusOf(world, notes, nic)
@@ -93,7 +94,7 @@ const detachNetworkInterface = ecs('detach', params => {
     if (attachment.deviceIndex !== 0 && !['InUse', 'Detaching'].includes(status)) {
       throw invalidNicState(id, status)
     }
-    if (state !== 'running' && state !== 'stopped') throw badInstanceState(from, state)
+    checkInstance(instance)
     model.detachNic(world, attachment.id)
     return {}
   }
@@ -107,7 +108,10 @@ const deleteNetworkInterface = ecs('delete', params => {
     if (notes.deleting.has(id)) return {}
     notes.deleting.add(id)
     // It goes as it came: after about as long as a new one needs.
-    later(world, delay(world, 'pendingMs'), () => model.deleteNic(world, id))
+    later(world, delay(world, 'pendingMs'), () => {
+      const nic = world.nics.get(id)?.at(-1)?.value
+      if (nic !== undefined && nic.attachment === undefined) model.forget(world, nic)
+    })
     return {}
   }
 })
@@ -221,12 +225,6 @@ const conflict = (instance: string): ApiError =>
   new ApiError(
     'Operation.Conflict',
     `Other eni of "${instance}" are being attached. Try again later.`,
-  )
-
-const badInstanceState = (id: string, state: string): ApiError =>
-  new ApiError(
-    'InvalidOperation.InvalidEcsState',
-    `The operation is not allowed in the current ecs state: "${id}" is ${state}.`,
   )
 
 // What the NIC carries must fit the type that it comes to; the model knows one code for both

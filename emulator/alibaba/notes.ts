@@ -1,8 +1,9 @@
 // What ECS knows of a NIC that the shared model does not: its name, its age, whether it goes with
 // its instance, and that it is being deleted. And the status word that all of it amounts to.
-import { type Nic, nicStatus } from '#emulator/model/types.ts'
+import { refuse } from '#emulator/model/refusal.ts'
+import { type Instance, type Nic, nicStatus } from '#emulator/model/types.ts'
 import { type World, nicOf } from '#emulator/model/world.ts'
-import { invalidNicState } from './errors.ts'
+import { ApiError, invalidNicState } from './errors.ts'
 
 /** One NIC's. */
 export interface NicNote {
@@ -54,4 +55,14 @@ export const nicIn = (
   const status = statusOf(world, notes, nic)
   if (!allowed.includes(status)) throw invalidNicState(id, status)
   return nic
+}
+
+/** Refuses an instance that neither runs nor stands still: its NICs cannot be changed meanwhile. */
+export const checkInstance = ({ id, state }: Instance): void => {
+  if (state === 'running' || state === 'stopped') return
+  if (state === 'terminated') throw refuse({ kind: 'notFound', thing: 'instance', ids: [id] })
+  throw new ApiError(
+    'InvalidOperation.InvalidEcsState',
+    `The operation is not allowed in the current ecs state: "${id}" is ${state}.`,
+  )
 }
