@@ -4,13 +4,14 @@
 import type { Action } from '#core/action.ts'
 import type { Ip } from '#core/ip.ts'
 import { after, defaultPool, earlier, type Millis, token } from '#core/names.ts'
-import { ok } from '#core/ports.ts'
+import { type CloudNic, type Limits, ok, type Outcome } from '#core/ports.ts'
 import type { CoreConfig } from '#core/state.ts'
 import type { PodWiring } from '#core/wiring.ts'
 import type { Core } from './daemon.ts'
 import { calm } from './faults.ts'
 import type { Sabotage } from './run.ts'
 import type { Scenario } from './scenario.ts'
+import type { Shape } from './shape.ts'
 
 export type Planted = {
   readonly what: string
@@ -20,6 +21,8 @@ export type Planted = {
   readonly make: () => Sabotage
   /** A day on which the mistake can show. */
   readonly change?: (scenario: Scenario) => Scenario
+  /** A kind of day on which it can. */
+  readonly shape?: Shape
 }
 
 /** No crashes and no faults, and a maximum that the load exceeds. */
@@ -157,6 +160,21 @@ const restless = (core: Core): Core => {
   }
 }
 
+/** A cloud that tells of other limits than it has. */
+const believingIn =
+  (change: (limits: Limits) => Limits): NonNullable<Sabotage['cloud']> =>
+  cloud => ({
+    ...cloud,
+    describeNode: async signal => {
+      const outcome = await cloud.describeNode(signal)
+      if (outcome.kind === 'failed') return outcome
+      return ok({ ...outcome.value, limits: change(outcome.value.limits) })
+    },
+  })
+
+const withoutFixed = (outcome: Outcome<CloudNic>): Outcome<CloudNic> =>
+  outcome.kind === 'failed' ? outcome : ok({ ...outcome.value, fixedBlocks: [] })
+
 const planted = (
   what: string,
   checker: string,
@@ -252,4 +270,31 @@ export const plantedBugs: readonly Planted[] = [
   planted('the pool keeps more than it wants', 'poolSize', {
     core: believing(config => withTargets(config, { warmTarget: 25 })),
   }),
+  {
+    ...planted('a pod gets one of two families', 'shape', {
+      core: believing(config => ({ ...config, families: [4] })),
+    }),
+    shape: { habit: 'plug', families: [4, 6] },
+  },
+  {
+    ...planted('NICs are created where none can be attached', 'shape', {
+      cloud: believingIn(limits => ({ ...limits, hotPlug: true })),
+    }),
+    shape: { habit: 'fixed', families: [4] },
+  },
+  {
+    ...planted("the instance's own limit is ignored", 'limits', {
+      cloud: believingIn(limits => ({ ...limits, blocksPerNodeMax: undefined })),
+    }),
+    shape: { habit: 'fixed', families: [4, 6] },
+  },
+  {
+    ...planted('what a NIC was born with is returned', 'shape', {
+      cloud: cloud => ({
+        ...cloud,
+        createNic: async (request, signal) => withoutFixed(await cloud.createNic(request, signal)),
+      }),
+    }),
+    shape: { habit: 'gift', families: [4] },
+  },
 ]

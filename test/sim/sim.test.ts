@@ -4,11 +4,12 @@
 import { describe, expect, test } from 'vitest'
 import { plantedBugs } from './planted.ts'
 import { simulate } from './run.ts'
+import type { Shape } from './shape.ts'
 
-const failuresOf = async (from: number, count: number): Promise<string[]> => {
+const failuresOf = async (from: number, count: number, shape?: Shape): Promise<string[]> => {
   const lines: string[] = []
   for (let seed = from; seed < from + count; seed++) {
-    const { failures } = await simulate({ seed })
+    const { failures } = await simulate({ seed, ...(shape === undefined ? {} : { shape }) })
     lines.push(...failures.map(each => `seed ${seed}: ${each.checker}: ${each.message}`))
   }
   return lines
@@ -22,7 +23,10 @@ describe('days nobody has chosen', () => {
   }
 })
 
-/** Days on which something once went wrong, and what it was. */
+/** Every day once was like this. */
+const simple: Shape = { habit: 'plug', families: [4] }
+
+/** Days of that kind on which something once went wrong, and what it was. */
 const once = [
   [39, 'an ADD was answered with no address, and a cooling address was returned'],
   [52, 'a block whose return was ordered stayed in between after a crash'],
@@ -34,8 +38,22 @@ const once = [
   [952, 'addresses held by strangers made the pool grow and shrink without end'],
 ] as const
 
+/** Days of the kind that the seed decides. */
+const since = [
+  [12340, "a stray's address that came back with a lend was given to a pod before the next look"],
+  [10657, 'an unsure attachment that was described too early kept a NIC with room from growing'],
+  [20466, 'a lost address that was lent again counted neither as held nor as lent'],
+  [20927, 'a NIC was promised IPv6 addresses that another one then took of the instance'],
+  [11714, 'an address that was lost counted against the maximum'],
+] as const
+
 describe('what once went wrong', () => {
   for (const [seed, what] of once) {
+    test(`seed ${seed}: ${what}`, { timeout: 60_000 }, async () => {
+      expect(await failuresOf(seed, 1, simple)).toEqual([])
+    })
+  }
+  for (const [seed, what] of since) {
     test(`seed ${seed}: ${what}`, { timeout: 60_000 }, async () => {
       expect(await failuresOf(seed, 1)).toEqual([])
     })
@@ -55,13 +73,14 @@ test('a seed gives the same history, bit for bit', async () => {
 const patience = 60
 
 describe('the judge notices when', () => {
-  for (const { what, checker, make, change } of plantedBugs) {
+  for (const { what, checker, make, change, shape } of plantedBugs) {
     test(what, { timeout: 60_000 }, async () => {
       for (let seed = 1; seed <= patience; seed++) {
         const { failures } = await simulate({
           seed,
           sabotage: make(),
           ...(change === undefined ? {} : { change }),
+          ...(shape === undefined ? {} : { shape }),
         })
         if (failures.some(failure => failure.checker === checker)) return
       }
