@@ -85,7 +85,7 @@ export const requestOf = (name: string, options: AddOptions = {}): AddRequest =>
 export const newNode = (change: ConfigChange = {}, cloud: TestCloudOptions = {}): TestNode =>
   nodeFrom(
     initialState({
-      config: configured({ ...defaultConfig, settleMs: 1_000 }, change),
+      config: configured({ ...defaultConfig, settleMs: 1_000, observeEveryMs: 60_000 }, change),
       epoch: 'e1',
     }),
     createTestCloud(cloud),

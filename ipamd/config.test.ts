@@ -106,9 +106,12 @@ test.each([
   ['ipFamilies: []', 'ipFamilies is [], but must name ipv4, ipv6 or both'],
   ['ipFamilies: [ipv5]', /^ipFamilies\.0 is "ipv5", but /],
   ['cloud: azur', /^cloud is "azur", but /],
+  ['aws: { subnets: [vsw-1] }', 'aws.subnets.0 is "vsw-1", but must be a subnet id, subnet-…'],
+  ['alibaba: { subnets: [subnet-1] }', /^alibaba\.subnets\.0 is "subnet-1", but must be a vSwitch/],
+  ['azure: { subnets: [a] }', /^unknown key azure; /],
   ['nat: { exclude: [10.0.0.300/8] }', /^nat\.exclude\.0 is "10\.0\.0\.300\/8", but "10/],
   ['socket: cni.sock', 'socket is "cni.sock", but must be an absolute path'],
-  ['aws: { subnets: [vpc-1] }', 'aws.subnets.0 is "vpc-1", but must be a subnet id'],
+  ['aws: { subnets: [vpc-1] }', 'aws.subnets.0 is "vpc-1", but must be a subnet id, subnet-…'],
   ['budget: { lend: { perSecond: 0 } }', /^budget\.lend\.perSecond is 0, but /],
   ['nicsMaximum: 128', /^nicsMaximum is 128, but /],
 ])('%s is refused in one sentence', (text, want) => {

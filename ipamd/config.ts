@@ -10,6 +10,7 @@ import { bothFamilies, type Cidr, parseCidr } from '#core/ip.ts'
 import { defaultPool } from '#core/names.ts'
 import type { CoreConfig } from '#core/state.ts'
 import { logLevels } from '#runtime/log.ts'
+import { cloudSections } from './clouds.ts'
 
 const count = (limits: { readonly min: number; readonly max: number }) =>
   z.number().int().min(limits.min).max(limits.max)
@@ -92,7 +93,10 @@ export const schema = z.strictObject({
     .max(253)
     .default(() => hostname())
     .describe("Name of the node. Unset: the machine's host name."),
-  cloud: z.enum(['aws']).default('aws').describe('Which cloud this node runs in.'),
+  cloud: z
+    .enum(['aws', 'azure', 'alibaba'])
+    .default('aws')
+    .describe('Which cloud this node runs in.'),
   socket: path
     .default('/run/eniway/cni.sock')
     .describe('Where the CNI executable finds the daemon.'),
@@ -174,28 +178,7 @@ export const schema = z.strictObject({
       delete: budget('delete'),
     })
     .prefault({}),
-  aws: z
-    .strictObject({
-      subnets: z
-        .array(z.string().regex(/^subnet-/, 'must be a subnet id'))
-        .max(64)
-        .default([])
-        .describe('Subnets for new NICs, best first. Empty: chosen by tags.'),
-      subnetTags: z
-        .record(z.string(), z.string())
-        .optional()
-        .describe(
-          'Tags of the subnets of the VPC and zone that new NICs may lie in; an empty value stands ' +
-            'for any. Unset: the subnet of the primary NIC and those tagged kubernetes.io/role/cni.',
-        ),
-      securityGroups: z
-        .array(z.string().regex(/^sg-/, 'must be a security group id'))
-        .max(16)
-        .default([])
-        .describe('Security groups of new NICs. Empty: those of the primary NIC.'),
-      cluster: z.string().max(255).optional().describe('Cluster name that NICs are tagged with.'),
-    })
-    .prefault({}),
+  ...cloudSections,
 })
 
 export type Config = z.output<typeof schema>

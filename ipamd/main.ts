@@ -73,15 +73,28 @@ const cloudIdleMs = 15_000
 const idleMs = ({ intervals }: Config): number =>
   Math.max(cloudIdleMs, intervals.consistencySeconds * 1000)
 
-const cloudOptions = ({ node, aws }: Config): Omit<CloudOptions, 'onCall'> => ({
-  node,
-  cluster: aws.cluster,
-  tags: {},
-  subnets: subnetSelection(aws),
-  securityGroups: aws.securityGroups.map(securityGroupId),
-})
+type Section = Config['aws'] & Config['alibaba']
 
-const subnetSelection = ({ subnets, subnetTags }: Config['aws']): SubnetSelection => {
+// Azure chooses nothing: its NICs are there before the node is.
+const nothingChosen: Section = {
+  subnets: [],
+  subnetTags: undefined,
+  securityGroups: [],
+  cluster: undefined,
+}
+
+const cloudOptions = (config: Config): Omit<CloudOptions, 'onCall'> => {
+  const section = config.cloud === 'azure' ? nothingChosen : config[config.cloud]
+  return {
+    node: config.node,
+    cluster: section.cluster,
+    tags: {},
+    subnets: subnetSelection(section),
+    securityGroups: section.securityGroups.map(securityGroupId),
+  }
+}
+
+const subnetSelection = ({ subnets, subnetTags }: Section): SubnetSelection => {
   if (subnets.length > 0) return { kind: 'ids', ids: subnets.map(subnetId) }
   return subnetTags === undefined ? { kind: 'default' } : { kind: 'tags', tags: subnetTags }
 }

@@ -13,6 +13,7 @@ const outputs = {
   'ipamd.cjs': 'ipamd/program.ts',
   'cloud.cjs': 'ipamd/remote/program.ts',
   'provider-aws.cjs': 'providers/aws/cloud.ts',
+  'provider-azure.cjs': 'providers/azure/cloud.ts',
   'provider-alibaba.cjs': 'providers/alibaba/cloud.ts',
 }
 

@@ -7,6 +7,7 @@ import { type MakeCloud, serve } from './serve.ts'
 // Bundles keep each SDK in a file of its own, so that no other is ever read.
 const providers: { readonly [name: string]: (options: CloudOptions) => Promise<ProviderCloud> } = {
   aws: async options => (await import('#providers/aws/cloud.ts')).createAwsCloud(options),
+  azure: async options => (await import('#providers/azure/cloud.ts')).createAzureCloud(options),
   alibaba: async options =>
     (await import('#providers/alibaba/cloud.ts')).createAlibabaCloud(options),
 }
