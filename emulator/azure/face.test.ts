@@ -22,6 +22,8 @@ test('who calls', async () => {
     directory.issue({ principal, audience, now: sample.clock.now(), lifeMs: 60_000 }).text
   await check('', '401 AuthenticationFailed')
   await check('invented', '401 InvalidAuthenticationToken')
+  await check(sample.token.replace(/.$/, 'x'), '401 InvalidAuthenticationToken')
+  await check(sample.token.replace('.', '.e30'), '401 InvalidAuthenticationToken')
   await check(issue('https://vault.azure.net'), '401 InvalidAuthenticationTokenAudience')
   await check(issue('https://management.core.windows.net/'), '200 ok')
   await check(issue('https://127.0.0.1:8443/'), '200 ok')
