@@ -66,6 +66,14 @@ const tableLines = [
 test('two NICs without pods: one rule each and one for all pods', () =>
   check(wanted([primary, secondary], []), [...nicLines, ...tableLines]))
 
+// Alibaba gives pods a secondary NIC's own address.
+test('a secondary NIC without an address of its own carries that of the node', () => {
+  const bare = { ...secondary, primaryAddresses: [] }
+  expect(wanted([primary, bare], []).addresses).toEqual([{ device: 3, ip: '10.0.16.4' }])
+  const six = { ...bare, gateways: [ip('fe80::1')] }
+  expect(wanted([primary, six], []).addresses).toEqual([])
+})
+
 test('a pod on the primary NIC', () =>
   check(wanted([primary], [pod('a', 1, '10.0.17.7')]), [
     'rule 512: inet4 lookup 200',

@@ -121,7 +121,7 @@ export const desiredObjects = (
     rules,
     neighbours: perPod.flatMap(({ neighbours }) => neighbours),
     elements: perPod.flatMap(({ elements }) => elements),
-    addresses: nics.filter(nic => !nic.isPrimary).flatMap(nicAddresses),
+    addresses: nics.filter(nic => !nic.isPrimary).flatMap(nic => nicAddresses(nic, sources)),
   }
 }
 
@@ -154,9 +154,14 @@ const nicRoutes = (nic: PresentNic): readonly RouteSpec[] =>
   })
 
 // A secondary NIC carries its own address, so that neighbour requests it sends name an address the
-// cloud knows to be its own.
-const nicAddresses = (nic: PresentNic): readonly AddressSpec[] =>
-  nic.primaryAddresses.map(ip => ({ device: nic.device.ifindex, ip }))
+// cloud knows to be its own. One whose IPv4 address is a pod's carries the node's: on a device
+// without any, loose reverse path filtering drops what comes in (net/ipv4/fib_frontend.c).
+const nicAddresses = (nic: PresentNic, sources: readonly Ip[]): readonly AddressSpec[] => {
+  const has4 = (ips: readonly Ip[]): boolean => ips.some(ip => familyOf(ip) === 4)
+  const isBare = has4(nic.gateways) && !has4(nic.primaryAddresses)
+  const lent = isBare ? sources.filter(ip => familyOf(ip) === 4) : []
+  return [...lent, ...nic.primaryAddresses].map(ip => ({ device: nic.device.ifindex, ip }))
+}
 
 export type HostDiff = { readonly missing: HostObjects; readonly excess: HostObjects }
 
