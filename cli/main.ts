@@ -6,20 +6,11 @@ import { emulatorCommand } from '#emulator/main.ts'
 import { demoCommand } from './demo/command.ts'
 import { outputOption } from './ask.ts'
 import { installCommand } from './install.ts'
+import { ipamdCommand } from './ipamd.ts'
 import { maxPodsCommand } from './max-pods/command.ts'
 import { statusCommand } from './status.ts'
 import { whyCommand } from './why.ts'
 import { version } from './version.ts'
-
-const ipamdCommand = (): Command =>
-  new Command('ipamd')
-    .description('Run the node daemon, which keeps addresses warm and wires pods.')
-    .option('--config <file>', 'YAML configuration; see docs/configuration.md')
-    .option('--seed <text>', 'makes every random choice repeatable')
-    .action(async ({ config, seed }: { config?: string; seed?: string }) => {
-      const { runDaemon } = await import('#ipamd/main.ts')
-      process.exit(await runDaemon({ config, seed }))
-    })
 
 const versionCommand = (): Command =>
   new Command('version')

@@ -19,6 +19,7 @@ import type { State } from '#core/state.ts'
 import { createClock } from '#runtime/clock.ts'
 import type { Log } from '#runtime/log.ts'
 import { createLoop, type Loop } from '#runtime/loop.ts'
+import { giveMemoryBack } from '#runtime/memory.ts'
 import { createMetrics, type Metrics } from '#runtime/metrics.ts'
 import { createRandom } from '#runtime/random.ts'
 import { openLedger } from '#runtime/store.ts'
@@ -28,6 +29,7 @@ import { createGathering, type Gathering } from './gathering.ts'
 import { createHost } from './host.ts'
 import { createTelemetry, type Telemetry } from './telemetry.ts'
 import { createPerformer } from './perform.ts'
+import { createRest } from './rest.ts'
 import { serveCni, serveState } from './server.ts'
 import { isReady } from './views.ts'
 
@@ -86,8 +88,11 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   const stopping = new AbortController()
   const metrics = createMetrics()
   const telemetry = createTelemetry({ log, metrics, state: () => loop.state(), now: clock.now })
+  const rest = createRest({ clock, onRest: giveMemoryBack })
   const post = (event: Event): void => {
     telemetry.onEvent(event)
+    // The kernel is compared all the time; everything else is somebody's wish.
+    if (event.kind !== 'hostReconciled') rest.busy()
     loop.post(event)
   }
   const attachments = createAttachments({ clock, state: () => loop.state(), post })
@@ -124,6 +129,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
     state: loop.state,
     stop: async () => {
       await close.stop()
+      rest.stop()
       loop.stop()
       stopping.abort()
       cloud.close()

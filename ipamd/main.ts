@@ -73,7 +73,8 @@ const cloudIdleMs = 15_000
 const idleMs = ({ intervals }: Config): number =>
   Math.max(cloudIdleMs, intervals.consistencySeconds * 1000)
 
-type Section = Config['aws'] & Config['alibaba']
+// The sections are alike.
+type Section = Config['aws']
 
 // Azure chooses nothing: its NICs are there before the node is.
 const nothingChosen: Section = {

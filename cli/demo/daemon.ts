@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { netnsPath } from '#emulator/fabric/layout.ts'
 import { nodeBinary } from '#emulator/fabric/node.ts'
+import { nodeFlags } from '#runtime/memory.ts'
 
 /** Where a daemon runs and with what. */
 export type DaemonPlace = {
@@ -61,7 +62,7 @@ export const startDaemon = async (place: DaemonPlace): Promise<RunningDaemon> =>
 // setpriv and nsenter become the daemon by exec, so the child's pid is the daemon's. A session of
 // its own: Ctrl-C reaches it only through us.
 const launch = async (place: DaemonPlace, starts: number): Promise<ChildProcess> => {
-  const daemon = [nodeBinary(), program, '--config', place.configFile]
+  const daemon = [nodeBinary(), ...nodeFlags, program, '--config', place.configFile]
   const seed = ['--seed', `${place.seed}/${place.name}/${starts}`]
   const namespace = ['nsenter', `--net=${netnsPath(place.netns)}`, '--']
   const log = await open(place.logFile, 'a', 0o600)

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { after } from '#core/names.ts'
 import type { Clock } from '#core/ports.ts'
 import type { Log } from '#runtime/log.ts'
+import { nodeFlags } from '#runtime/memory.ts'
 import type { Channel, ChannelEvents, StartProcess } from './life.ts'
 
 export type ProcessOptions = {
@@ -25,9 +26,6 @@ const endMs = 2_000
 /** Lines of one process that reach the log; SDKs warn again and again. */
 const linesMax = 100
 const lineBytesMax = 4_096
-
-// The SDK makes much garbage in a short life: a small young generation keeps it from growing.
-const nodeFlags = ['--max-semi-space-size=4']
 
 /** Returns what starts one process; processes that were ended may still be ending. */
 export const processStarter =
@@ -57,7 +55,7 @@ const running = (options: ProcessOptions, program: string, events: ChannelEvents
   const { clock, log, environment } = options
   const child = fork(program, [], {
     env: { ...environment },
-    execArgv: nodeFlags,
+    execArgv: [...nodeFlags],
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
