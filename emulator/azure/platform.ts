@@ -12,14 +12,7 @@ import { createArmServer } from './server.ts'
 import { createThrottle } from './throttle.ts'
 import { azureTraits } from './traits.ts'
 
-/** Azure's servers, and the certificate that clients in this process must be told to trust. */
-export interface AzureServers extends PlatformServers {
-  readonly certificate: Pick<Certificate, 'path' | 'cert'>
-  /** The state behind ARM, for tests that look behind the face. */
-  readonly arm: Arm
-}
-
-const open = async (parts: PlatformParts): Promise<AzureServers> => {
+const open = async (parts: PlatformParts): Promise<PlatformServers> => {
   const { world, calls, region, accounts, apiHost } = parts
   const arm: Arm = {
     world,
@@ -48,8 +41,6 @@ const open = async (parts: PlatformParts): Promise<AzureServers> => {
     scheme: 'https',
     createMetadata: ask => createMetadataServer({ arm, endpoint, ask }),
     environment: at => environment(parts, certificate, at),
-    certificate,
-    arm,
   }
 }
 
