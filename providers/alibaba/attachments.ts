@@ -131,9 +131,9 @@ const checkAttached = async (
 // Hot plugging takes seconds; an attachment that fails makes the NIC available again.
 const attachPatience: Patience = {
   isWorthwhile: failure => failure.code === 'NotYetAttached' || failure.kind === 'notFound',
-  retries: 20,
+  retries: 30,
   firstMs: 200,
-  longestMs: 2000,
+  longestMs: 1000,
   totalMs: 20_000,
 }
 

@@ -178,13 +178,15 @@ const resultOf = (error: unknown): string => {
 const createGate = (atOnceMax: number): (() => Promise<() => void>) => {
   const waiting: (() => void)[] = []
   let inside = 0
+  // Who waits longest takes over the place of who leaves.
   const leave = (): void => {
-    inside -= 1
-    waiting.shift()?.()
+    const next = waiting.shift()
+    if (next === undefined) inside -= 1
+    else next()
   }
   return async () => {
-    while (!(inside < atOnceMax)) await new Promise<void>(resolve => void waiting.push(resolve))
-    inside += 1
+    if (inside < atOnceMax) inside += 1
+    else await new Promise<void>(resolve => void waiting.push(resolve))
     return leave
   }
 }
