@@ -8,7 +8,7 @@ import { wordsOf } from './clouds.ts'
 import { podTraces } from './leftovers.ts'
 import type { DemoNode } from './nodes.ts'
 import { addPlaces, addPod, checkPod, deletePod, removePlaces, type Pod } from './pods.ts'
-import { nodeReportOf, poolCountsOf, type Report } from './report.ts'
+import { nodeReportOf, podsOnPrimary, poolCountsOf, type Report } from './report.ts'
 import { addressesHeld, addressesHeldFirst, coolingSeconds } from './stage.ts'
 import { hush, nodesOf, poolOf, type Stage } from './stage.ts'
 import { percentilesOf } from './statistics.ts'
@@ -126,10 +126,9 @@ export const showPlaces = async (stage: Stage, report: Report): Promise<Problems
 
 type Placed = { readonly node: string; readonly primary: number; readonly secondary: number }
 
-const placesIn = ({ pods, nics }: NodeView): Omit<Placed, 'node'> => {
-  const primaries = new Set(nics.filter(nic => nic.primary).map(nic => nic.id))
-  const primary = pods.filter(pod => primaries.has(pod.nic)).length
-  return { primary, secondary: pods.length - primary }
+const placesIn = (view: NodeView): Omit<Placed, 'node'> => {
+  const primary = podsOnPrimary(view)
+  return { primary, secondary: view.pods.length - primary }
 }
 
 /** Takes all pods away and looks for what they left in the kernels of the nodes. */

@@ -1,5 +1,5 @@
-// What is different about each cloud in the demonstration: words, machine types, how many pods their
-// NICs carry, and the network that is emulated. The play itself is the same on all.
+// What is different about each cloud in the demonstration: words, machine types, how many pods
+// their NICs carry, and the network that is emulated. The play itself is the same on all.
 
 import { cidr } from '#core/ip.ts'
 import type { Description } from '#emulator/description.ts'

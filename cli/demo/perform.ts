@@ -23,7 +23,8 @@ export const perform = async (stage: Stage, directory: string): Promise<Performa
   stage.say(
     paragraph(
       `eniway on an emulated ${wordsOf[cloud].network}: ${counted(nodes, 'node')} of ` +
-        `${instanceType}, ${counted(pods, 'pod')} on each${spokenFamilies(families)}, seed ${seed}.`,
+        `${instanceType}, ${counted(pods, 'pod')} on each${spokenFamilies(families)}, ` +
+        `seed ${seed}.`,
     ),
   )
   try {

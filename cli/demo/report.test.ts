@@ -24,6 +24,7 @@ const node: NodeReport = {
   daemonPid: 42,
   nics: 2,
   pods: 12,
+  podsOnPrimaryNic: 9,
   pool: { warm: 2, assigned: 12, cooling: 0, settling: 0 },
 }
 

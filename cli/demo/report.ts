@@ -50,6 +50,8 @@ export type NodeReport = {
   readonly daemonPid: number
   readonly nics: number
   readonly pods: number
+  /** How many of them have addresses of the primary NIC. */
+  readonly podsOnPrimaryNic: number
   readonly pool: PoolCounts
 }
 
@@ -113,8 +115,15 @@ export const nodeReportOf = (node: DemoNode, view: NodeView): NodeReport => ({
   daemonPid: node.daemonPid,
   nics: view.nics.length,
   pods: view.pods.length,
+  podsOnPrimaryNic: podsOnPrimary(view),
   pool: poolCountsOf(view),
 })
+
+/** Pods of a node whose addresses belong to its primary NIC. */
+export const podsOnPrimary = ({ pods, nics }: Pick<NodeView, 'pods' | 'nics'>): number => {
+  const primaries = new Set(nics.filter(nic => nic.primary).map(nic => nic.id))
+  return pods.filter(pod => primaries.has(pod.nic)).length
+}
 
 /** The addresses of a node, over all its pools. */
 export const poolCountsOf = ({ pools }: { readonly pools: readonly PoolCounts[] }): PoolCounts => {

@@ -132,7 +132,7 @@ const azureSession = async ({ region, subscription }: LiveRequest, signal: Abort
     createCredential: credentials,
     isProxied: environment.isProxied,
   })
-  const nowhere = { instanceId: instanceId(''), path: '', isUniform: false, zone: region }
+  const nowhere = { instanceId: instanceId(''), path: '', isUniform: false, tags: {}, zone: region }
   return { arm, identity: { ...nowhere, subscription, vmSize: '', location: region } }
 }
 
