@@ -52,7 +52,7 @@ export interface EmulatorOptions {
   readonly metadata?: ListenAddress
   /** Path of the admin face's unix socket; left out: none. */
   readonly adminSocket?: string
-  /** Path for the certificate that clients of an https API must trust; left out: a temporary one. */
+  /** Path for the certificate that clients of an https API must trust; left out: a new one. */
   readonly authorityFile?: string
   readonly clock?: Clock
   readonly fabric?: Fabric

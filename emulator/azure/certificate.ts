@@ -2,7 +2,6 @@
 // token over plain HTTP. Debian's openssl makes it.
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -14,34 +13,36 @@ export interface Certificate {
   readonly path: string
   readonly cert: string
   readonly key: string
-  /** Removes the files. */
-  readonly remove: () => void
 }
 
 const days = 2
 
-/** Makes a certificate for the given hosts beside loopback's names. */
-export const createCertificate = async (hosts: readonly string[]): Promise<Certificate> => {
+/** Makes a certificate for the given hosts beside loopback's names; `publish` keeps its file. */
+export const createCertificate = async (
+  hosts: readonly string[],
+  publish: (pem: string) => Promise<string>,
+): Promise<Certificate> => {
   const directory = await mkdtemp(join(tmpdir(), 'eniway-azure-'))
+  const made = await makeIn(directory, hosts).finally(() => rm(directory, { recursive: true }))
+  return { path: await publish(made.cert), ...made }
+}
+
+const makeIn = async (
+  directory: string,
+  hosts: readonly string[],
+): Promise<Pick<Certificate, 'cert' | 'key'>> => {
+  const [cert, key] = [join(directory, 'ca.pem'), join(directory, 'key.pem')]
+  await writeFile(join(directory, 'openssl.cnf'), configOf(hosts))
   try {
-    const cert = join(directory, 'ca.pem')
-    const key = join(directory, 'key.pem')
-    await writeFile(join(directory, 'openssl.cnf'), configOf(hosts))
     await openssl(directory, ['-keyout', key, '-out', cert])
-    return {
-      path: cert,
-      cert: await readFile(cert, 'utf8'),
-      key: await readFile(key, 'utf8'),
-      remove: () => rmSync(directory, { recursive: true, force: true }),
-    }
-  } catch (error) {
-    await rm(directory, { recursive: true, force: true })
+  } catch (cause) {
     throw new Error(
       'cannot make a certificate for the emulated Azure API: the command openssl failed; ' +
         'install the Debian package openssl',
-      { cause: error },
+      { cause },
     )
   }
+  return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') }
 }
 
 const openssl = (directory: string, more: readonly string[]): Promise<unknown> =>

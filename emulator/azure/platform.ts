@@ -23,13 +23,12 @@ const open = async (parts: PlatformParts): Promise<PlatformServers> => {
     operations: new Map(),
     running: new Set(),
   }
-  const certificate = await createCertificate([apiHost])
+  const certificate = await createCertificate([apiHost], parts.writeAuthority)
   const faces = {
     arm: createFace({ arm, throttle: createThrottle(parts.throttleFactor), calls }),
     authority: createAuthority(arm.directory, () => world.clock.now()),
   }
   const api = createArmServer(faces, certificate)
-  api.once('close', certificate.remove)
   const endpoint = (): string | undefined => {
     const address = api.address()
     const isListening = typeof address === 'object' && address !== null

@@ -2,6 +2,7 @@
 // processes end.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,6 +12,7 @@ import { cleanup, netnsNames, recordedRuns } from '#emulator/fabric/netns.ts'
 import { nodeBinary, probe } from '#emulator/fabric/node.ts'
 import { launchEmulator } from '#emulator/launch.ts'
 import type { Launched, LaunchedEmulator } from '#emulator/launch.ts'
+import { platformNames } from '#emulator/platforms.ts'
 import { newRun } from '#test/kernel/support/fabric.ts'
 import { evaluate } from '#test/kernel/support/guest.ts'
 
@@ -124,11 +126,13 @@ describe('nothing stays behind', () => {
     await expectNothingLeft(run)
   })
 
-  test('when the emulator is killed', async () => {
-    const emulator = await launchEmulator({ run, nodes: 1, latency: 'none' })
+  test.each(platformNames)('when the emulator of %s is killed', async cloud => {
+    const emulator = await launchEmulator({ run, cloud, nodes: 1, latency: 'none' })
     process.kill(emulator.pid, 'SIGKILL')
     await emulator.ended
     await expectNothingLeft(run)
+    const authority = emulator.env['NODE_EXTRA_CA_CERTS']
+    expect(authority !== undefined && existsSync(authority)).toBe(false)
   })
 
   const startProgram = async () => {
