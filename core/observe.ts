@@ -266,8 +266,11 @@ const mergeMissingNic = (state: State, nic: Nic, context: Context): State => {
   return loseNic(state, known, context)
 }
 
-const isTooEarly = (state: State, { phase }: Nic, { startedAt }: Context): boolean =>
-  'since' in phase && startedAt < after(phase.since, state.config.consistencyMs)
+// One that pods use was attached long before, whenever its device has gone.
+const isTooEarly = (state: State, nic: Nic, { startedAt }: Context): boolean =>
+  'since' in nic.phase &&
+  !hasPods(nic) &&
+  startedAt < after(nic.phase.since, state.config.consistencyMs)
 
 // Whether an unsure call worked is not known yet, and nothing more is done about the NIC before.
 const askLater = (state: State, { phase, unsureSince }: Nic): State =>

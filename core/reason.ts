@@ -67,7 +67,7 @@ const explainFamily = (state: State, { pool, family, now }: Where): Cause => {
   const isBlind = !state.cloud.isDescribed || state.cloud.observedAt === undefined
   if (isBlind || state.cloud.attempts > 0) return unreachable(state)
   if (hindering?.kind === 'throttled') return { code: 'Throttled', why: hindering.text }
-  const full = impossible(state, family) ?? exhausted(state, now)
+  const full = impossible(state) ?? exhausted(state, now)
   if (full !== undefined) return full
   const moving = movingNic(state, now)
   if (moving !== undefined) return { code: 'WaitingForNic', why: moving }
@@ -78,7 +78,15 @@ const explainFamily = (state: State, { pool, family, now }: Where): Cause => {
 }
 
 // The instance or its subnets have no such addresses at all, so no waiting helps.
-const impossible = (state: State, family: Family): Cause | undefined => {
+const impossible = (state: State): Cause | undefined => {
+  for (const family of state.config.families) {
+    const cause = impossibleFamily(state, family)
+    if (cause !== undefined) return cause
+  }
+  return undefined
+}
+
+const impossibleFamily = (state: State, family: Family): Cause | undefined => {
   const { node } = state
   if (node === undefined) return undefined
   const advice = `or leave ${nameOf(family).toLowerCase()} out of ipFamilies`
@@ -207,10 +215,10 @@ const limitOrCooling = (
 const limitOf = (state: State, node: NodeFacts, assigned: number): string | undefined => {
   const { blocksPerNodeMax, hotPlug } = node.limits
   const type = `instance type ${node.instanceType}`
-  if (blocksPerNodeMax !== undefined && !(roomOnNode(state) > 0)) {
+  if (blocksPerNodeMax !== undefined && roomOnNode(state) < state.config.families.length) {
     return (
-      `${type} takes ${blocksPerNodeMax} addresses or prefixes on all its NICs together, and holds ` +
-      'them; lower max-pods or use more nodes'
+      `${type} takes ${blocksPerNodeMax} addresses or prefixes on all its NICs together, and has no ` +
+      "room for another pod's; lower max-pods or use more nodes"
     )
   }
   if (hasPlace(state, node) || hasRoom(state)) return undefined

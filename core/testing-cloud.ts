@@ -26,6 +26,8 @@ export type TestCloudOptions = {
   readonly hotPlug?: boolean
   readonly blocksPerNodeMax?: number
   readonly subnets?: number
+  /** A secondary NIC's own address is given to pods. */
+  readonly gift?: boolean
 }
 
 const here = instanceId('i-1')
@@ -58,7 +60,7 @@ export const testFacts = (options: TestCloudOptions = {}): NodeFacts => ({
 
 /** A cloud with one instance and its primary NIC `eni-1`. */
 export const createTestCloud = (options: TestCloudOptions = {}): TestCloud => {
-  const estate = createEstate()
+  const estate = createEstate(options.gift === true)
   const { nics } = estate
   estate.create(subnetOf(1).id, { isPrimary: true, attachment: attached(0) })
 
@@ -103,7 +105,7 @@ export const createTestCloud = (options: TestCloudOptions = {}): TestCloud => {
 }
 
 /** The NICs of the cloud and what was lent to them. */
-const createEstate = () => {
+const createEstate = (isGift: boolean) => {
   const nics = new Map<NicId, CloudNic>()
   const space = createSpace()
   let made = 0
@@ -111,6 +113,8 @@ const createEstate = () => {
   const create = (subnet: SubnetId, fields: Partial<CloudNic>): CloudNic => {
     const number = Number(subnet.replace('subnet-', ''))
     made++
+    const own = ip(`10.0.${16 * number}.${3 + made}`)
+    const fixed = isGift && fields.isPrimary !== true ? [hostCidr(own)] : []
     const nic: CloudNic = {
       id: nicId(`eni-${made}`),
       mac: mac(`02:00:00:00:00:${made.toString(16).padStart(2, '0')}`),
@@ -120,10 +124,10 @@ const createEstate = () => {
       isPrimary: false,
       isManaged: true,
       token: undefined,
-      primaryAddresses: [ip(`10.0.${16 * number}.${3 + made}`)],
+      primaryAddresses: fixed.length === 0 ? [own] : [],
       gateways: [ip(`10.0.${16 * number}.1`), ip('fe80::1')],
-      blocks: [],
-      fixedBlocks: [],
+      blocks: fixed,
+      fixedBlocks: fixed,
       ...fields,
     }
     nics.set(nic.id, nic)
@@ -144,7 +148,9 @@ const createEstate = () => {
   const giveBack = (id: NicId, blocks: readonly Cidr[]): void => {
     const nic = nics.get(id)
     if (nic === undefined) return
-    const gone = nic.blocks.filter(block => blocks.includes(block))
+    const gone = nic.blocks.filter(
+      block => blocks.includes(block) && !nic.fixedBlocks.includes(block),
+    )
     gone.forEach(block => space.free(block))
     change(id, { blocks: nic.blocks.filter(block => !gone.includes(block)) })
   }
@@ -157,6 +163,21 @@ const attached = (deviceIndex: number): CloudNic['attachment'] => ({
   deviceIndex,
   isProtected: true,
 })
+
+/** A NIC that was there before the daemon, as clouds without hot plug have them. */
+export const plugBeforeBirth = (cloud: TestCloud, id: string, deviceIndex: number): void => {
+  const primary = [...cloud.nics.values()].find(nic => nic.isPrimary)
+  if (primary === undefined) throw new Error('the test cloud has no primary NIC')
+  const number = deviceIndex + 1
+  cloud.nics.set(nicId(id), {
+    ...primary,
+    id: nicId(id),
+    mac: mac(`02:00:00:00:00:0${number}`),
+    attachment: attached(deviceIndex),
+    isPrimary: false,
+    primaryAddresses: [ip(`10.0.16.${3 + number}`)],
+  })
+}
 
 /** A failure with words a test can look for. */
 export const refusal = (kind: Failure['kind'], fields: Partial<Failure> = {}): Failure => ({

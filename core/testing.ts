@@ -14,7 +14,7 @@ import type { HostOutcome, HostReport } from './ports.ts'
 import type { AddRequest, CoreConfig, Nic, PoolTargets, State } from './state.ts'
 import { createTestCloud, type TestCloud, type TestCloudOptions } from './testing-cloud.ts'
 
-export { refusal, refuse } from './testing-cloud.ts'
+export { plugBeforeBirth, refusal, refuse } from './testing-cloud.ts'
 
 export type Call = CloudAction['kind']
 
