@@ -38,8 +38,8 @@ export interface WantedNic {
 /** Configurations of one NIC (Azure's limits page). */
 export const configsMax = 256
 
-/** Lengths of the prefixes that a configuration may hold. */
-const prefixLengths = { 4: 28, 6: 80 } as const
+/** The only prefix that a configuration may hold; nothing is published of one for IPv6. */
+const prefixLength = 28
 
 const known = [
   'provisioningState',
@@ -118,11 +118,11 @@ const readAddress = (properties: JsonObject, about: string): WantedAddress => {
   const isSix = textOf(properties['privateIPAddressVersion'])?.toLowerCase() === 'ipv6'
   const family = isSix ? (6 as const) : (4 as const)
   const length = properties['privateIPAddressPrefixLength'] ?? undefined
-  if (length !== undefined && length !== prefixLengths[family]) {
+  if (length !== undefined && (length !== prefixLength || family === 6)) {
     throw new ArmError(
       'InvalidPrivateIPAddressPrefixLength',
       `IP configuration ${about} has the private IP address prefix length ` +
-        `${JSON.stringify(length)}; only ${prefixLengths[family]} is allowed.`,
+        `${JSON.stringify(length)}; only ${prefixLength} is allowed, for IPv4.`,
     )
   }
   const text = textOf(properties['privateIPAddress'])
@@ -140,7 +140,7 @@ const readBlock = (text: string, length: number | undefined, about: string): Cid
   const block = bare === undefined ? parseCidr(text) : withLength(bare, length)
   const isAligned = block?.startsWith(`${parseIp(text.split('/', 1)[0] ?? '') ?? ''}/`) === true
   if (block === undefined || !isAligned) throw badAddress(text, about)
-  const isRight = !isShort(block) || lengthOf(block) === prefixLengths[familyOf(block)]
+  const isRight = !isShort(block) || (familyOf(block) === 4 && lengthOf(block) === prefixLength)
   if (!isRight) throw badAddress(text, about)
   return block
 }
