@@ -23,8 +23,12 @@ export const createCertificate = async (
   publish: (pem: string) => Promise<string>,
 ): Promise<Certificate> => {
   const directory = await mkdtemp(join(tmpdir(), 'eniway-azure-'))
-  const made = await makeIn(directory, hosts).finally(() => rm(directory, { recursive: true }))
-  return { path: await publish(made.cert), ...made }
+  try {
+    const made = await makeIn(directory, hosts)
+    return { path: await publish(made.cert), ...made }
+  } finally {
+    await rm(directory, { recursive: true })
+  }
 }
 
 const makeIn = async (
