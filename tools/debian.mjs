@@ -12,6 +12,8 @@ import { fileURLToPath } from 'node:url'
  */
 const groups = {
   network: { ip: 'iproute2', nft: 'nftables', nsenter: 'util-linux' },
+  // The emulated Azure API speaks TLS with a certificate that is made at its start.
+  certificates: { openssl: 'openssl' },
   // stdio.h stands for libc6-dev, which also brings the static libc.
   compile: { gcc: 'gcc', '/usr/include/stdio.h': 'libc6-dev', 'musl-gcc': 'musl-tools' },
   // Package busybox installs the same file name, but linked dynamically: useless in an image.

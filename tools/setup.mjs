@@ -58,7 +58,7 @@ installPackages()
 checkNode()
 if (!options.includes('--npm-only')) {
   const { ensureDebianPackages } = await import('./debian.mjs')
-  ensureDebianPackages(['network', 'compile', ...options])
+  ensureDebianPackages(['network', 'certificates', 'compile', ...options])
   const { buildNative } = await import('./native.mjs')
   const { buildShim } = await import('./shim.mjs')
   const { buildBundle } = await import('./bundle.mjs')
