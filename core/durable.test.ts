@@ -290,6 +290,56 @@ test.each([
   expect(state.sandboxes.size).toBe(0)
 })
 
+test('what a NIC was born with is known as such after a restart', () => {
+  const node = filledNode({ pool: { warmTarget: 7 } }, { gift: true })
+  const { state } = restored(node, throughDisk(full(node.state)))
+  const fixed = (of: State): readonly string[] =>
+    [...of.nics.values()].flatMap(nic =>
+      [...nic.blocks.values()].flatMap(({ cidr, isFixed }) => (isFixed ? [cidr] : [])),
+    )
+  expect(fixed(state)).toEqual(['10.0.16.5/32'])
+  expect(fixed(state)).toEqual(fixed(node.state))
+})
+
+test('a pod of both families keeps both addresses, and both rest after it', () => {
+  const node = filledNode({ families: [4, 6], pool: { warmTarget: 1 } })
+  node.add('a')
+  node.work()
+  const during = restored(node, throughDisk(full(node.state))).state
+  expect(during.sandboxes.get(keyOf('a'))?.addresses.map(({ ip }) => ip)).toEqual([
+    '10.0.17.0',
+    '2001:db8:0:1::100',
+  ])
+  node.del('a')
+  node.work()
+  const after = restored(node, throughDisk(full(node.state))).state
+  expect([...nicOf({ ...node, state: after }, 'eni-1').uses.values()].map(u => u.kind)).toEqual([
+    'cooling',
+    'cooling',
+  ])
+})
+
+test('a ledger of an older release: what it did not know is as it was then', () => {
+  const node = filledNode({ pool: { warmTarget: 1 } })
+  const entries = new Map(throughDisk(full(node.state)))
+  const old = entries.get('node') as { limits: Record<string, unknown> }
+  const { hotPlug: _, ...limits } = old.limits
+  const nic = { ...(entries.get('nic/eni-1') as object), fixed: undefined }
+  const blocks = { family: 4, length: 32, count: 3 }
+  const intent = { pool: 'default', subnet: 'subnet-1', securityGroups: [], blocks }
+  entries
+    .set('node', { ...old, limits })
+    .set('nic/eni-1', nic)
+    .set('intent/t', intent)
+  const { state, problems } = restored(node, throughDisk(entries))
+  expect(problems).toEqual([])
+  expect(state.node?.limits.hotPlug).toBe(true)
+  expect([...state.intents.values()].map(each => each.blocks)).toEqual([[blocks]])
+  expect([...nicOf({ ...node, state }, 'eni-1').blocks.values()].map(b => b.isFixed)).toEqual([
+    false,
+  ])
+})
+
 test('facts of a kind nobody knows, as a newer version may write, are no problem', () => {
   const node = busy()
   const entries = new Map(throughDisk(full(node.state))).set('policy/x', { a: 1 })

@@ -45,10 +45,9 @@ const isUsed = (nic: Nic, cidr: Cidr | undefined): boolean =>
     use => use.kind === 'assigned' && (cidr === undefined || use.block === cidr),
   )
 
-const holders = (nic: Nic, cidr: Cidr | undefined): string =>
-  [...nic.uses.values()]
-    .flatMap(use =>
-      use.kind === 'assigned' && (cidr ?? use.block) === use.block ? [use.sandbox] : [],
-    )
-    .sort()
-    .join(', ')
+const holders = (nic: Nic, cidr: Cidr | undefined): string => {
+  const held = [...nic.uses.values()].flatMap(use =>
+    use.kind === 'assigned' && (cidr ?? use.block) === use.block ? [use.sandbox] : [],
+  )
+  return [...new Set(held)].sort().join(', ')
+}
