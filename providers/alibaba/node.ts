@@ -5,13 +5,15 @@ import { type InstanceId, type SecurityGroupId, type SubnetId, instanceId } from
 import type { NodeFacts } from '#core/ports.ts'
 import { CallFailed } from '../common/calls.ts'
 import type { SubnetSelection } from '../common/options.ts'
+import { remembering } from '../common/remembering.ts'
 import { cidrFrom, ipFrom } from '../common/shapes.ts'
 import type { Client } from './client.ts'
 import { describeNicsOf } from './describe.ts'
 import { ownFailure } from './failures.ts'
 import type { LimitsSource } from './limits.ts'
 import type { Metadata } from './metadata.ts'
-import { type Nic, type TaggedSubnet, groupsOf, holderOf, isPrimary, vSwitchOf } from './shapes.ts'
+import type { TaggedSubnet } from '../common/selection.ts'
+import { type Nic, groupsOf, holderOf, isPrimary, vSwitchOf } from './shapes.ts'
 import { type SubnetSource, selectSubnets } from './subnets.ts'
 
 /** What never changes while the instance runs. */
@@ -26,14 +28,9 @@ export type Identity = {
 
 export type IdentitySource = (signal: AbortSignal) => Promise<Identity>
 
-/** Asks once and remembers; a failure is not remembered. */
-export const createIdentity = (metadata: Metadata): IdentitySource => {
-  let known: Identity | undefined
-  return async signal => {
-    known ??= await identify(metadata, signal)
-    return known
-  }
-}
+/** Asks once and remembers. */
+export const createIdentity = (metadata: Metadata): IdentitySource =>
+  remembering(signal => identify(metadata, signal))
 
 const identify = async (metadata: Metadata, signal: AbortSignal): Promise<Identity> => {
   const paths = ['instance-id', 'instance/instance-type', 'zone-id', 'vpc-id', 'mac'] as const

@@ -16,13 +16,11 @@ import {
 import { parseMac, securityGroupId, subnetId, token } from '#core/names.ts'
 import type { CloudNic, Subnet } from '#core/ports.ts'
 import { tagNames } from '../common/options.ts'
+import type { TaggedSubnet } from '../common/selection.ts'
 import { canonical, cidrFrom, ipFrom, present } from '../common/shapes.ts'
 
 /** A NIC as ECS describes it. */
 export type Nic = ecs.DescribeNetworkInterfacesResponseBodyNetworkInterfaceSetsNetworkInterfaceSet
-
-/** A vSwitch with what selection needs. */
-export type TaggedSubnet = Subnet & { readonly tags: ReadonlyMap<string, string> }
 
 export type Surroundings = {
   readonly instance: InstanceId

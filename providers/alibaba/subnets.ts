@@ -8,11 +8,12 @@ import type { SubnetId } from '#core/names.ts'
 import type { Subnet } from '#core/ports.ts'
 import { CallFailed } from '../common/calls.ts'
 import type { SubnetSelection } from '../common/options.ts'
+import { type TaggedSubnet, choose, withoutTags, wordsOf } from '../common/selection.ts'
 import { present } from '../common/shapes.ts'
 import { read } from './calls.ts'
 import type { Client } from './client.ts'
 import { ownFailure } from './failures.ts'
-import { type TaggedSubnet, subnetOf } from './shapes.ts'
+import { subnetOf } from './shapes.ts'
 
 /** All vSwitches of a VPC, whatever their zone. */
 export type SubnetSource = (
@@ -88,54 +89,4 @@ const elsewhere = (all: Subnets, selection: SubnetSelection, { primary }: Place)
   const others = choose([...all.values()], selection, primary)
   if (others.length === 0) return ''
   return ` (${others.map(({ id, zone }) => `${id} is in zone ${zone}`).join(', ')})`
-}
-
-const roleTag = 'kubernetes.io/role/cni'
-
-const choose = (
-  all: readonly TaggedSubnet[],
-  selection: SubnetSelection,
-  primary: SubnetId,
-): readonly TaggedSubnet[] => {
-  switch (selection.kind) {
-    case 'ids':
-      return selection.ids.flatMap(id => all.find(subnet => subnet.id === id) ?? [])
-    case 'tags':
-      return roomiestFirst(all.filter(({ tags }) => carries(tags, selection.tags)))
-    case 'default':
-      return roomiestFirst(all.filter(({ id, tags }) => id === primary || hasRole(tags)))
-  }
-}
-
-// The value 0 is a wish to be left out, as on other clouds.
-const hasRole = (tags: ReadonlyMap<string, string>): boolean =>
-  tags.has(roleTag) && tags.get(roleTag) !== '0'
-
-const carries = (
-  tags: ReadonlyMap<string, string>,
-  wanted: Readonly<Record<string, string>>,
-): boolean =>
-  Object.entries(wanted).every(([key, value]) =>
-    value === '' ? tags.has(key) : tags.get(key) === value,
-  )
-
-const roomiestFirst = (subnets: readonly TaggedSubnet[]): readonly TaggedSubnet[] =>
-  subnets.toSorted((a, b) => b.available - a.available || (a.id < b.id ? -1 : 1))
-
-const withoutTags = ({ id, zone, cidrs, available }: TaggedSubnet): Subnet => ({
-  id,
-  zone,
-  cidrs,
-  available,
-})
-
-const wordsOf = (selection: SubnetSelection): string => {
-  switch (selection.kind) {
-    case 'ids':
-      return `one of ${selection.ids.join(', ')}`
-    case 'tags':
-      return `tagged ${JSON.stringify(selection.tags)}`
-    case 'default':
-      return `the primary NIC's or tagged ${roleTag}`
-  }
 }

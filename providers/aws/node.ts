@@ -12,6 +12,7 @@ import { describeNicsOf } from './describe.ts'
 import type { LimitsSource } from './limits.ts'
 import type { Metadata } from './metadata.ts'
 import type { SubnetSelection } from '../common/options.ts'
+import { remembering } from '../common/remembering.ts'
 import { type SubnetSource, selectSubnets } from './subnets.ts'
 
 /** What never changes while the instance runs. */
@@ -26,14 +27,9 @@ export type Identity = {
 
 export type IdentitySource = (signal: AbortSignal) => Promise<Identity>
 
-/** Asks once and remembers; a failure is not remembered. */
-export const createIdentity = (metadata: Metadata): IdentitySource => {
-  let known: Identity | undefined
-  return async signal => {
-    known ??= await identify(metadata, signal)
-    return known
-  }
-}
+/** Asks once and remembers. */
+export const createIdentity = (metadata: Metadata): IdentitySource =>
+  remembering(signal => identify(metadata, signal))
 
 const identify = async (metadata: Metadata, signal: AbortSignal): Promise<Identity> => {
   const paths = ['instance-id', 'instance-type', 'placement/availability-zone', 'mac'] as const

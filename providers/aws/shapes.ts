@@ -12,10 +12,8 @@ import { type InstanceId, type SubnetId, instanceId, nicId, parseMac } from '#co
 import { securityGroupId, subnetId, token } from '#core/names.ts'
 import type { CloudNic, Subnet } from '#core/ports.ts'
 import { tagNames } from '../common/options.ts'
+import type { TaggedSubnet } from '../common/selection.ts'
 import { canonical, cidrFrom, ipFrom, present } from '../common/shapes.ts'
-
-/** A subnet with what selection needs. */
-export type TaggedSubnet = Subnet & { readonly tags: ReadonlyMap<string, string> }
 
 export type Surroundings = {
   readonly instance: InstanceId

@@ -8,10 +8,11 @@ import type { SubnetId } from '#core/names.ts'
 import type { Subnet } from '#core/ports.ts'
 import { CallFailed } from '../common/calls.ts'
 import type { SubnetSelection } from '../common/options.ts'
+import { type TaggedSubnet, choose, withoutTags, wordsOf } from '../common/selection.ts'
 import { present } from '../common/shapes.ts'
 import { read } from './calls.ts'
 import { ownFailure } from './failures.ts'
-import { subnetOf, type TaggedSubnet } from './shapes.ts'
+import { subnetOf } from './shapes.ts'
 
 export type Place = { readonly vpc: string; readonly zone: string }
 export type SubnetSource = (
@@ -70,54 +71,4 @@ export const selectSubnets = (
   const text = `none of the ${all.size} subnets in this zone is ${wordsOf(selection)}`
   const site = { call: 'DescribeSubnets', on: 'the subnets for pods', isRead: true }
   throw new CallFailed(ownFailure(site, { kind: 'denied', code: 'NoSubnet', text }))
-}
-
-const roleTag = 'kubernetes.io/role/cni'
-
-const choose = (
-  all: readonly TaggedSubnet[],
-  selection: SubnetSelection,
-  primary: SubnetId,
-): readonly TaggedSubnet[] => {
-  switch (selection.kind) {
-    case 'ids':
-      return selection.ids.flatMap(id => all.find(subnet => subnet.id === id) ?? [])
-    case 'tags':
-      return roomiestFirst(all.filter(({ tags }) => carries(tags, selection.tags)))
-    case 'default':
-      return roomiestFirst(all.filter(({ id, tags }) => id === primary || hasRole(tags)))
-  }
-}
-
-// Amazon's CNI reads the value 0 as a wish to be left out.
-const hasRole = (tags: ReadonlyMap<string, string>): boolean =>
-  tags.has(roleTag) && tags.get(roleTag) !== '0'
-
-const carries = (
-  tags: ReadonlyMap<string, string>,
-  wanted: Readonly<Record<string, string>>,
-): boolean =>
-  Object.entries(wanted).every(([name, value]) =>
-    value === '' ? tags.has(name) : tags.get(name) === value,
-  )
-
-const roomiestFirst = (subnets: readonly TaggedSubnet[]): readonly TaggedSubnet[] =>
-  subnets.toSorted((a, b) => b.available - a.available || (a.id < b.id ? -1 : 1))
-
-const withoutTags = ({ id, zone, cidrs, available }: TaggedSubnet): Subnet => ({
-  id,
-  zone,
-  cidrs,
-  available,
-})
-
-const wordsOf = (selection: SubnetSelection): string => {
-  switch (selection.kind) {
-    case 'ids':
-      return `one of ${selection.ids.join(', ')}`
-    case 'tags':
-      return `tagged ${JSON.stringify(selection.tags)}`
-    case 'default':
-      return `the primary NIC's or tagged ${roleTag}`
-  }
 }
