@@ -31,6 +31,10 @@ test('who calls', async () => {
   await check(token, '200 ok')
   await sample.clock.advance(60_000)
   await check(token, '401 ExpiredAuthenticationToken')
+  expect(sample.calls.counts()['networkInterfaces/read']).toMatchObject({
+    AuthenticationFailed: 1,
+    ExpiredAuthenticationToken: 1,
+  })
 })
 
 test('where it leads', async () => {

@@ -60,25 +60,36 @@ export const createFace =
     }
   }
 
-/** A call under way; what is not known yet is filled in while it is served. */
+/** A call under way; the limits are filled in when its tokens are drawn. */
 interface Call {
   readonly request: ArmRequest
   readonly url: URL
   readonly origin: string
   readonly requestId: string
-  route: Route | undefined
+  /** Where it leads, or why nowhere, which only those hear who may ask. */
+  readonly route: Route | ArmError
   limits: Readonly<Record<string, string>>
 }
 
 const callOf = ({ arm }: FaceOptions, request: ArmRequest): Call => {
   const origin = `https://${request.headers.host ?? 'localhost'}`
+  const url = URL.canParse(request.url, origin) ? new URL(request.url, origin) : new URL(origin)
   return {
     request,
     origin,
-    url: URL.canParse(request.url, origin) ? new URL(request.url, origin) : new URL(origin),
+    url,
     requestId: formatGuid(arm.world.chance.hex('request', 32)),
-    route: undefined,
+    route: routeOrError(request.method, url.pathname),
     limits: {},
+  }
+}
+
+const routeOrError = (method: string, pathname: string): Route | ArmError => {
+  try {
+    return routeOf(method, pathname)
+  } catch (error) {
+    if (error instanceof ArmError) return error
+    throw error
   }
 }
 
@@ -86,9 +97,9 @@ const perform = async (options: FaceOptions, call: Call): Promise<Answer> => {
   const { arm } = options
   const { world } = arm
   const now = world.clock.now()
+  const { route } = call
   const token = authenticate(call.request.headers, arm.directory, { now, origin: call.origin })
-  const route = routeOf(call.request.method, call.url.pathname)
-  call.route = route
+  if (route instanceof ArmError) throw route
   const effects = strike(arm, { call, route, token })
   const wait = effects.find(effect => effect.kind === 'delay')?.ms ?? 0
   const blocked = before(options, call, effects)
@@ -258,7 +269,7 @@ const fromModel = (error: Refusal): ArmError =>
   })
 
 const note = ({ calls }: FaceOptions, { route }: Call, result: string): void =>
-  calls.note(route?.action.name ?? 'unknown', result)
+  calls.note(route instanceof ArmError ? 'unknown' : route.action.name, result)
 
 const jsonAnswer = (
   { requestId, limits }: Call,
