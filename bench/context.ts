@@ -25,6 +25,9 @@ export type Context = {
   readonly say: (text: string) => void
 }
 
+/** What making and calling pods takes. */
+export type Workshop = Pick<Context, 'session' | 'harness' | 'dir' | 'prefix'>
+
 /** One group of figures that are taken together. */
 export type Measure = (context: Context) => Promise<readonly Result[]>
 
@@ -34,14 +37,14 @@ export type Call = { readonly side: Side; readonly pod: Pod }
 let podsMade = 0
 
 /** Makes empty pods; they are removed at the end or by `deletePods`. */
-export const addPods = async (context: Context, count: number): Promise<readonly Pod[]> => {
+export const addPods = async (context: Workshop, count: number): Promise<readonly Pod[]> => {
   const ids = Array.from({ length: count }, () => `${context.prefix}-${++podsMade}`)
   await addNamespaces(context.session, context.dir, ids)
   return ids.map(id => ({ id, netns: pathOf(id) }))
 }
 
 /** Removes the namespaces of pods; the kernel removes what is in them later. */
-export const deletePods = (context: Context, pods: readonly Pod[]): Promise<void> =>
+export const deletePods = (context: Workshop, pods: readonly Pod[]): Promise<void> =>
   deleteNamespaces(
     context.dir,
     pods.map(({ id }) => id),
@@ -49,14 +52,14 @@ export const deletePods = (context: Context, pods: readonly Pod[]): Promise<void
 
 /** Calls the plugins in the given order; the timings are in the same order. */
 export const callAll = async (
-  context: Context,
+  context: Workshop,
   verb: Verb,
   calls: readonly Call[],
 ): Promise<readonly Timing[]> => (await callAtOnce(context, verb, { calls, atOnce: 1 })).timings
 
 /** Calls so many plugins at once, batch after batch. */
 export const callAtOnce = async (
-  { harness, dir }: Context,
+  { harness, dir }: Workshop,
   verb: Verb,
   { calls, atOnce }: { readonly calls: readonly Call[]; readonly atOnce: number },
 ): Promise<Timings> => {
@@ -66,7 +69,7 @@ export const callAtOnce = async (
 
 /** Calls the plugins one after the other and answers the memory of each in MiB. */
 export const traceAll = async (
-  { harness, dir }: Context,
+  { harness, dir }: Workshop,
   verb: Verb,
   calls: readonly Call[],
 ): Promise<readonly number[]> =>

@@ -2,6 +2,7 @@
 // is the demonstration's.
 
 import { startNodes, type DemoNode } from '#cli/demo/nodes.ts'
+import type { PlatformName } from '#emulator/platform.ts'
 import { pathOf } from './namespaces.ts'
 import type { Session } from './shell.ts'
 
@@ -22,16 +23,22 @@ export type BenchNodeOptions = {
   readonly stateDirectory: string
   /** Addresses the pool keeps at least. */
   readonly addressesMin: number
+  /** Left out: AWS, and a type that holds 735 pods. */
+  readonly cloud?: PlatformName
+  readonly instanceType?: string
 }
 
-const instanceType = 'm5.24xlarge'
+const largeType = 'm5.24xlarge'
 
 /** Starts an emulated VPC with one node, which ends with the session; its pool may still grow. */
 export const startNode = async (
   session: Session,
-  { seed, directory, stateDirectory, addressesMin }: BenchNodeOptions,
+  options: BenchNodeOptions,
 ): Promise<BenchNode> => {
+  const { seed, directory, stateDirectory, addressesMin } = options
+  const { cloud = 'aws', instanceType = largeType } = options
   const started = await startNodes({
+    cloud,
     nodes: 1,
     instanceType,
     seed,

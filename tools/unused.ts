@@ -13,7 +13,7 @@ const started = [
   /^cli\/(main|eniway)\./,
   /^cli\/demo\/(keeper|tools\/.*)\.ts$/,
   /^ipamd\/(remote\/)?program\.ts$/,
-  /^bench\/main\.ts$/,
+  /^bench\/(main|memory)\.ts$/,
   /^tools\//,
   /^emulator\/(launch-inside|fabric\/tools\/.*)\.ts$/,
   /^test\/.*(\.test|-program)\.ts$/,

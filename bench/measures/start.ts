@@ -19,7 +19,7 @@ export const measureStart: Measure = async context => {
   const startMs: number[] = []
   for (let i = 0; i < Math.max(startsMin, context.rounds); i++) {
     context.say(`daemon start ${i + 1}`)
-    startMs.push(await restart(context))
+    startMs.push(await restartMs(context))
   }
   await callAll(context, 'DEL', calls)
   await ours.settle(0)
@@ -38,8 +38,15 @@ export const measureStart: Measure = async context => {
   ]
 }
 
-// The harness starts to ask when the old daemon is dead, so that it cannot answer for the new one.
-const restart = async ({ harness, node, session }: Context): Promise<number> => {
+/**
+ * Kills the daemon with -9, starts it and answers how long it took to be ready. The harness starts
+ * to ask when the old daemon is dead, so that it cannot answer for the new one.
+ */
+export const restartMs = async ({
+  harness,
+  node,
+  session,
+}: Pick<Context, 'harness' | 'node' | 'session'>): Promise<number> => {
   const startedNs = await node.restartDaemon()
   const args = ['ready', ourHttp.host, String(ourHttp.port), '/readyz', String(readyMsMax)]
   const readyNs = await session.run({ program: harness.path, args, netns: node.netns })
