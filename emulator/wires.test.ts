@@ -4,7 +4,7 @@ import { ip } from '#core/ip.ts'
 import { launch } from './description.ts'
 import { assign, unassign } from './model/addresses.ts'
 import { maintain } from './model/devices.ts'
-import { terminateInstance } from './model/instances.ts'
+import { startInstance, stopInstance, terminateInstance } from './model/instances.ts'
 import { attachNic, createNic, detachNic } from './model/nics.ts'
 import { nicOf, nicsOfInstance } from './model/world.ts'
 import type { Fabric, FabricNic } from './ports.ts'
@@ -158,4 +158,17 @@ test('the fabric knows the cloud and the machine of a NIC', async () => {
   maintain(world, id, 1000)
   await wires.idle()
   expect(nics.get(nic?.id ?? '')?.fastPath).toBe('gone')
+})
+
+test('a machine that stops loses its devices and finds them again', async () => {
+  const { wires, nics, instances, world, node } = connected()
+  await wires.idle()
+  const before = [...nics.keys()]
+  stopInstance(world, node)
+  await wires.idle()
+  expect([...nics.values()].filter(({ instanceId }) => instanceId === node)).toEqual([])
+  expect(instances.has(node)).toBe(true)
+  startInstance(world, node)
+  await wires.idle()
+  expect([...nics.keys()].toSorted()).toEqual(before.toSorted())
 })
