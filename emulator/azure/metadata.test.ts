@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest'
 import { assign } from '#emulator/model/addresses.ts'
 import { objectOf, objectsOf, parseJson } from './json.ts'
 import { createMetadataServer } from './metadata.ts'
+import { createMetadataThrottle } from './metadata-throttle.ts'
 import { type AzureSample, azureSample, said } from './testing.ts'
 
 const open: Server[] = []
@@ -13,14 +14,21 @@ afterEach(() => {
   for (const server of open.splice(0)) server.close()
 })
 
+interface StartOptions {
+  readonly instance?: string
+  readonly hops?: number
+  readonly factor?: number
+}
+
 const start = async (
   sample: AzureSample,
-  { instance = 'node-a', hops = 1 }: { readonly instance?: string; readonly hops?: number } = {},
+  { instance = 'node-a', hops = 1, factor = 1000 }: StartOptions = {},
 ) => {
   const instanceId = sample.ids.instanceIds[instance] ?? ''
   const endpoint = () => 'https://127.0.0.1:8443'
   const ask = () => ({ instanceId, hops })
-  const server = createMetadataServer({ arm: sample.arm, endpoint, ask })
+  const throttle = createMetadataThrottle(factor)
+  const server = createMetadataServer({ arm: sample.arm, throttle, endpoint, ask })
   open.push(server)
   await new Promise<void>(resolve => {
     server.listen(0, '127.0.0.1', resolve)
@@ -168,6 +176,22 @@ test('the managed identity has tokens for Resource Manager', async () => {
   await check('&resource=https%3A%2F%2F127.0.0.1%3A8443', '200 ok')
   const { status, text } = await ask(`${path}${resource}`, {})
   expect([status, objectOf(parseJson(text))['error']]).toEqual([400, 'invalid_request'])
+})
+
+test('a machine may ask five times a second, and twenty times for tokens', async () => {
+  const sample = azureSample()
+  const ask = await start(sample, { factor: 1 })
+  const statuses = async (count: number, path: string) => {
+    const all: number[] = []
+    for (let i = 0; i < count; i++) all.push((await ask(path)).status)
+    return all
+  }
+  const path = '/metadata/versions'
+  expect(await statuses(6, path)).toEqual([200, 200, 200, 200, 200, 429])
+  const tokens = await statuses(21, '/metadata/identity/oauth2/token')
+  expect([new Set(tokens.slice(0, 20)), tokens[20]]).toEqual([new Set([400]), 429])
+  await sample.clock.advance(400)
+  expect(await statuses(3, path)).toEqual([200, 200, 429])
 })
 
 test('pods, strangers and the dead hear nothing', async () => {

@@ -10,9 +10,11 @@ import { isAudience } from './auth.ts'
 import { unknownResource } from './authority.ts'
 import { instanceDocument } from './instance-document.ts'
 import { type Json, type JsonObject, isObject } from './json.ts'
+import type { MetadataThrottle } from './metadata-throttle.ts'
 
 export interface MetadataOptions {
   readonly arm: Arm
+  readonly throttle: MetadataThrottle
   /** Address of ARM that tokens may be asked for beside the public one; undefined: unknown. */
   readonly endpoint: () => string | undefined
   /** The machine behind a remote address; undefined: nobody's, the connection is dropped. */
@@ -77,6 +79,10 @@ const answer = (options: MetadataOptions, exchange: Exchange): void => {
   const url = new URL(request.url ?? '/', 'http://169.254.169.254')
   const path = url.pathname.replace(/\/+$/, '').toLowerCase()
   const isToken = path === '/metadata/identity/oauth2/token'
+  const question = { instanceId: instance.id, kind: isToken ? 'token' : 'document' } as const
+  if (!options.throttle(question, world.clock.now())) {
+    return reply(response, 429, { error: 'Too many requests' })
+  }
   const refused = refusedHeader(request)
   if (refused !== undefined) {
     return reply(response, 400, isToken ? badToken('invalid_request', refused) : bad(refused))

@@ -7,6 +7,7 @@ import { createAuthority } from './authority.ts'
 import { type Certificate, createCertificate } from './certificate.ts'
 import { createFace } from './face.ts'
 import { createMetadataServer } from './metadata.ts'
+import { createMetadataThrottle } from './metadata-throttle.ts'
 import { createDirectory, rolesOf } from './principals.ts'
 import { createArmServer } from './server.ts'
 import { createThrottle } from './throttle.ts'
@@ -29,6 +30,7 @@ const open = async (parts: PlatformParts): Promise<PlatformServers> => {
     authority: createAuthority(arm.directory, () => world.clock.now()),
   }
   const api = createArmServer(faces, certificate)
+  const asked = createMetadataThrottle(parts.throttleFactor)
   const endpoint = (): string | undefined => {
     const address = api.address()
     const isListening = typeof address === 'object' && address !== null
@@ -38,7 +40,7 @@ const open = async (parts: PlatformParts): Promise<PlatformServers> => {
   return {
     api,
     scheme: 'https',
-    createMetadata: ask => createMetadataServer({ arm, endpoint, ask }),
+    createMetadata: ask => createMetadataServer({ arm, throttle: asked, endpoint, ask }),
     environment: at => environment(parts, certificate, at),
   }
 }
