@@ -71,6 +71,8 @@ const explainFamily = (state: State, { pool, family, now }: Where): Cause => {
   if (full !== undefined) return full
   const moving = movingNic(state, now)
   if (moving !== undefined) return { code: 'WaitingForNic', why: moving }
+  const [failure] = state.host.failures
+  if (tally.settling > 0 && failure !== undefined && isAnyWiring(state)) return hostCause(failure)
   if (tally.settling > 0 && !isAnyStuck(state, now)) {
     return { code: 'WaitingForCloud', why: 'new addresses are settling; the pod is tried again' }
   }
@@ -170,8 +172,16 @@ const isAnyStuck = (state: State, now: Millis): boolean =>
 const unwired = (state: State): Cause | undefined => {
   const [failure] = state.host.failures
   if (failure === undefined || isAnyReady(state)) return undefined
-  return { code: 'HostNotReady', why: `${failure}; it is tried again every few seconds` }
+  return hostCause(failure)
 }
+
+const hostCause = (failure: string): Cause => ({
+  code: 'HostNotReady',
+  why: `${failure}; it is tried again every few seconds`,
+})
+
+const isAnyWiring = (state: State): boolean =>
+  [...state.nics.values()].some(nic => nic.isManaged && nic.phase.kind === 'wiring')
 
 const isAnyReady = (state: State): boolean =>
   [...state.nics.values()].some(nic => nic.isManaged && nic.phase.kind === 'ready')

@@ -103,7 +103,7 @@ export const createLivePods = (
         const owner = ips[0] === undefined ? undefined : estate.ownerOf(ips[0])
         const hardware = kernel.slots.get(slot)?.mac ?? owner?.mac
         const nic = [...estate.nics.values()].find(each => each.mac === hardware)
-        const isOwner = nic !== undefined && nic === owner
+        const isOwner = nic !== undefined && ips.every(address => estate.ownerOf(address) === nic)
         // Taken by a human before the daemon could see it.
         const robbedAt = isOwner && nic?.attachment.kind === 'attached' ? undefined : now()
         pods.set(key, { key, ips, slot, nic: nic?.id, since: now(), robbedAt, isStray: false })
