@@ -10,6 +10,8 @@ export type TrueNic = {
   readonly primaryAddress: string
   readonly addresses: readonly string[]
   readonly prefixes: readonly string[]
+  readonly addresses6: readonly string[]
+  readonly prefixes6: readonly string[]
   readonly tags: Readonly<Record<string, string>>
   readonly attachment?: {
     readonly id: string

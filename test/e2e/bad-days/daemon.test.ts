@@ -221,7 +221,7 @@ describe.concurrent('a bad day of the daemon', () => {
     const pod = await add(node, 'victim')
     const nic = (await node.view()).nics.find(({ primary }) => !primary)
     const attachment = (await stage.admin.nics()).find(({ id }) => id === nic?.id)?.attachment
-    await stage.ec2('DetachNetworkInterface', { AttachmentId: attachment?.id, Force: true })
+    await stage.administer('DetachNetworkInterface', { AttachmentId: attachment?.id, Force: true })
 
     const sentence = new RegExp(
       `^${nic?.id} is no longer attached to this instance although pods use it; ` +

@@ -4,7 +4,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { lastWords, startDaemon, type RunningDaemon } from '#cli/demo/daemon.ts'
-import type { LaunchedEmulator, LaunchedNode } from '#emulator/launch.ts'
+import type { LaunchedNode } from '#emulator/launch.ts'
 import type { NodeView } from '#ipamd/views.ts'
 import { runShim } from '../../kernel/shim.ts'
 import { until } from '../containerd/process.ts'
@@ -70,9 +70,9 @@ export type StageNode = LaunchedNode & {
 type Parts = {
   readonly launched: LaunchedNode
   readonly directory: string
-  readonly emulator: LaunchedEmulator
   readonly seed: number
-  readonly accessKeyId: string
+  /** What the daemon's SDK needs to find the cloud, and its own access key. */
+  readonly env: Readonly<Record<string, string>>
 }
 
 /** Intervals that make a day pass in seconds; none is shorter than the fast cloud's own delays. */
@@ -85,14 +85,13 @@ const statePort = 61_680
 
 /** Knows a node's paths; starts nothing. */
 export const makeNode = (parts: Parts): StageNode => {
-  const { launched, emulator } = parts
+  const { launched, env } = parts
   const directory = join(parts.directory, launched.name)
   const socket = join(directory, 'cni.sock')
   const configFile = join(directory, 'config.yaml')
   const logFile = join(directory, 'daemon.log')
   const stateDirectory = join(directory, 'state')
   const relaySocket = join(directory, 'relay.sock')
-  const env = { ...emulator.env, AWS_ACCESS_KEY_ID: parts.accessKeyId }
   let daemon: RunningDaemon | undefined
   let relay: Helper | undefined
   let isEnding = false

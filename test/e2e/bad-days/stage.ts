@@ -11,6 +11,7 @@ import { runCommand } from '#emulator/fabric/command.ts'
 import { nodeBinary } from '#emulator/fabric/node.ts'
 import { launchEmulator, type LaunchedEmulator } from '#emulator/launch.ts'
 import type { LatencyName } from '#emulator/model/latency.ts'
+import { placesOf, type StageCloud, type StagePlaces } from './clouds.ts'
 import { createAdmin, type Admin } from './admin.ts'
 import { buildAll } from './build.ts'
 import { makeNode, type StageNode } from './node.ts'
@@ -20,6 +21,8 @@ export type Role = {
   readonly type: string
   /** Subnets of the node's own zone, the node's own first; the others are offered to the CNI. */
   readonly subnets?: readonly string[]
+  /** Subnets and node have IPv6, too. */
+  readonly hasIpv6?: boolean
   readonly deniedActions?: readonly string[]
 }
 
@@ -31,12 +34,14 @@ export type Stage<Name extends string> = {
   /** Makes an empty network namespace, for a pod; it goes with the stage. */
   makeNetns(): Promise<string>
   removeNetns(path: string): Promise<void>
-  /** Sends a call of the EC2 API as an administrator would, with the official SDK. */
-  ec2(command: string, input: object): Promise<Readonly<Record<string, unknown>>>
+  /** Sends a call of the cloud's API as an administrator would, with the official SDK. */
+  administer(command: string, input: object): Promise<Readonly<Record<string, unknown>>>
   close(): Promise<void>
 }
 
 export type StageOptions<Name extends string> = {
+  /** Left out: `aws`. */
+  readonly cloud?: StageCloud
   readonly seed: number
   readonly latency?: LatencyName
   readonly roles: Readonly<Record<Name, Role>>
@@ -47,14 +52,16 @@ export const openStage = async <Name extends string>(
   options: StageOptions<Name>,
 ): Promise<Stage<Name>> => {
   buildAll()
-  const { seed, latency = 'fast' } = options
+  const { seed, latency = 'fast', cloud = 'aws' } = options
+  const place = placesOf[cloud]
   const roles: readonly (readonly [string, Role])[] = Object.entries(options.roles)
   const directory = await mkdtemp(join(tmpdir(), 'ew-bad-'))
-  const limits = limitsOf(roles)
-  const emulator = await launchEmulator({ seed, latency, layout: layoutOf(roles), limits })
+  const limits = limitsOf(place, roles)
+  const layout = layoutOf(place, roles)
+  const emulator = await launchEmulator({ cloud, seed, latency, layout, limits })
   const admin = createAdmin(emulator.admin.socket)
   const nodes = emulator.nodes.map(launched =>
-    makeNode({ launched, directory, emulator, seed, accessKeyId: keyOf(launched.name) }),
+    makeNode({ launched, directory, seed, env: place.environment(launched) }),
   )
   let pods = 0
   return {
@@ -72,8 +79,8 @@ export const openStage = async <Name extends string>(
       const name = path.split('/').at(-1) ?? ''
       await runCommand({ netns: undefined, argv: ['ip', 'netns', 'delete', name] })
     },
-    ec2: async (command, input) => {
-      const tool = join(import.meta.dirname, 'tools', 'ec2.ts')
+    administer: async (command, input) => {
+      const tool = join(import.meta.dirname, 'tools', place.tool)
       const setting = Object.entries(emulator.env).map(([key, value]) => `${key}=${value}`)
       const argv = ['env', ...setting, nodeBinary(), tool, command, JSON.stringify(input)]
       return JSON.parse(await runCommand({ netns: emulator.netns, argv })) as Record<
@@ -89,16 +96,17 @@ export const openStage = async <Name extends string>(
   }
 }
 
-const keyOf = (name: string): string => `AKIA${name.replaceAll('-', '').toUpperCase()}`
-
 // The first key is the administrator's. Keys of one account share its buckets, which are made
 // large: what one case does must not throttle another.
-const limitsOf = (roles: readonly (readonly [string, Role])[]) => ({
+const limitsOf = (
+  { keyOf, accountId, administrator }: StagePlaces,
+  roles: readonly (readonly [string, Role])[],
+) => ({
   accounts: [
     {
-      id: '123456789012',
+      id: accountId,
       keys: [
-        { accessKeyId: 'AKIAADMINISTRATOR' },
+        { accessKeyId: administrator },
         ...roles.map(([name, { deniedActions = [] }]) => ({
           accessKeyId: keyOf(name),
           deniedActions,
@@ -110,20 +118,27 @@ const limitsOf = (roles: readonly (readonly [string, Role])[]) => ({
 })
 
 // Each node has a zone of its own, because a zone's subnets are shared by its nodes.
-const layoutOf = (roles: readonly (readonly [string, Role])[]): Description => ({
+const layoutOf = (
+  { region }: StagePlaces,
+  roles: readonly (readonly [string, Role])[],
+): Description => ({
   cidrs: [cidr('10.0.0.0/8')],
-  subnets: roles.flatMap(([name, { subnets = [`10.${zoneOf(roles, name)}.0.0/20`] }]) =>
-    subnets.map((range, i) => ({
+  cidrs6: [cidr('2001:db8::/48')],
+  subnets: roles.flatMap(([name, { subnets, hasIpv6 = false }], index) =>
+    (subnets ?? [`10.${index + 1}.0.0/20`]).map((range, i) => ({
       name: `${name}-${i}`,
-      zone: `us-east-1${letters[zoneOf(roles, name) - 1] ?? 'a'}`,
+      zone: `${region}${letters[index] ?? 'a'}`,
       cidr: cidr(range),
+      ...(hasIpv6 ? { cidr6: cidr(`2001:db8:0:${index + 1}0${i}::/64`) } : {}),
       tags: { 'kubernetes.io/role/cni': '1' },
     })),
   ),
-  instances: roles.map(([name, { type }]) => ({ name, type, subnet: `${name}-0` })),
+  instances: roles.map(([name, { type, hasIpv6 = false }]) => ({
+    name,
+    type,
+    subnet: `${name}-0`,
+    addressCount6: hasIpv6 ? 1 : 0,
+  })),
 })
 
 const letters = 'abcdefghijklmnopqrstuvwxyz'
-
-const zoneOf = (roles: readonly (readonly [string, Role])[], name: string): number =>
-  roles.findIndex(([other]) => other === name) + 1
