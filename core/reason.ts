@@ -9,7 +9,7 @@ import { isBusy } from './nics.ts'
 import { isStuck } from './places.ts'
 import { countPool, inFlight, isCooling } from './pool.ts'
 import type { HostFailure, NodeFacts } from './ports.ts'
-import { hasRoom, lacksFamily, roomOnNode } from './room.ts'
+import { hasRoom, isAnyUnsure, lacksFamily, roomOnNode } from './room.ts'
 import type { AddRequest, Problem, State } from './state.ts'
 
 export const explainWaiting = (state: State, request: AddRequest, now: Millis): Reason => {
@@ -224,6 +224,7 @@ const limitOrCooling = (
 
 const limitOf = (state: State, node: NodeFacts, assigned: number): string | undefined => {
   const { blocksPerNodeMax, hotPlug } = node.limits
+  if (blocksPerNodeMax !== undefined && isAnyUnsure(state)) return undefined
   const type = `instance type ${node.instanceType}`
   if (blocksPerNodeMax !== undefined && roomOnNode(state) < state.config.families.length) {
     return (

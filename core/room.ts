@@ -80,6 +80,8 @@ const blocksFor = (supply: Supply, goal: number): number =>
 export const roomOnNode = (state: State): number => {
   const most = state.node?.limits.blocksPerNodeMax
   if (most === undefined) return Infinity
+  // What an unsure call has lent is not known yet, and would be exceeded on another NIC.
+  if (isAnyUnsure(state)) return 0
   let held = 0
   for (const nic of state.nics.values()) {
     for (const family of [4, 6] as const) {
@@ -89,6 +91,10 @@ export const roomOnNode = (state: State): number => {
   for (const { blocks } of state.intents.values()) for (const { count } of blocks) held += count
   return Math.max(0, most - held)
 }
+
+/** True while the outcome of a call about some NIC is not known. */
+export const isAnyUnsure = (state: State): boolean =>
+  [...state.nics.values()].some(nic => nic.isManaged && nic.unsureSince !== undefined)
 
 /** True when some NIC can take a block of every family, as far as limits go. */
 export const hasRoom = (state: State): boolean => {
