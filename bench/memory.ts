@@ -17,7 +17,7 @@ import { startNode, type BenchNode } from './nodes.ts'
 import { ourSide } from './ours.ts'
 import { cpuMsOf, memoryOf, withChildren } from './resident.ts'
 import { Session } from './shell.ts'
-import type { Pod, Side } from './side.ts'
+import type { Side } from './side.ts'
 import { maximum, median } from './statistics.ts'
 
 type Options = {
@@ -102,10 +102,10 @@ const measure = async (bench: Bench): Promise<void> => {
   const cpuMs = (await cpuMsOf([node.daemonPid()])) - before
   await sample(bench, `${pairs} pairs`)
   say(`processor time of a pair, cloud process included: ${(cpuMs / pairs).toFixed(2)} ms`)
-  await rest(bench)
+  await addAll(bench, options.pods, () => rest(bench))
 }
 
-// Only what is measured at a rest's end counts; the largest on the way is told as well.
+// A full node at rest: what is measured at its end counts, the largest on the way is told as well.
 const rest = async (bench: Bench): Promise<void> => {
   const daemon: number[] = []
   const both: number[] = []
@@ -126,13 +126,13 @@ const rest = async (bench: Bench): Promise<void> => {
 const addAll = async (
   bench: Bench,
   count: number,
-  meanwhile: (pods: readonly Pod[]) => Promise<void>,
+  meanwhile: () => Promise<void>,
 ): Promise<void> => {
   const pods = await addPods(bench, count)
   const calls = pods.map(pod => ({ side: bench.ours, pod }))
   await bench.ours.prepare(count)
   await callAll(bench, 'ADD', calls)
-  await meanwhile(pods)
+  await meanwhile()
   await callAll(bench, 'DEL', calls)
   await bench.ours.settle(0)
   await deletePods(bench, pods)
