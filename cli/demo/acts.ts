@@ -114,7 +114,9 @@ export const showPlaces = async (stage: Stage, report: Report): Promise<Problems
     )
   }
   return placed.flatMap(({ node, primary, secondary }) => [
-    ...(primary > 0 ? [] : [`no pod of ${node} has an address of its primary NIC`]),
+    ...(primary > 0 || play.room.onPrimary === 0
+      ? []
+      : [`no pod of ${node} has an address of its primary NIC`]),
     ...(secondary > 0 || !needsSecondary
       ? []
       : [`no pod of ${node} has an address of a secondary NIC`]),

@@ -45,6 +45,12 @@ test('families come in any order, IPv4 first, and share what a VM of Azure has',
   expect(six.room.onPrimary).toBeGreaterThan(six.pods)
 })
 
+test('a NIC may have no address for pods at all', () => {
+  const six = { cloud: 'alibaba', instanceType: 'ecs.g6.xlarge', ipFamilies: 'ipv4,ipv6' }
+  const { nics, onPrimary, total } = play(six).room
+  expect({ onPrimary, total }).toEqual({ onPrimary: 0, total: nics - 1 })
+})
+
 test('what cannot be had is one sentence', () => {
   check({ cloud: 'oracle' }, '--cloud is "oracle", but it must be one of aws, azure, alibaba')
   check({ ipFamilies: 'ipv5' }, '--ip-families is "ipv5", but it must be ipv4, ipv6 or ipv4,ipv6')

@@ -71,6 +71,11 @@ export const playOf = (run: string, options: DemoOptions): Play => {
   const figures = figuresFor(cloud, options.instanceType ?? defaultTypeOf(cloud))
   const { instanceType } = figures
   const room = roomFor(cloud, figures, families)
+  if (room.total === 0) {
+    throw new OptionsError(
+      `${instanceType} has no ${families.join(' and ')} address for pods; choose a larger type`,
+    )
+  }
   const pods = options.pods ?? Math.min(demoDefaults.pods, room.total)
   requireCount('--pods', pods, Number.MAX_SAFE_INTEGER)
   requireRoom({ pods, nodes, instanceType, room })

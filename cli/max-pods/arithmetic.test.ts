@@ -77,6 +77,7 @@ test('Alibaba: all of a secondary NIC, and the primary one without its own addre
     ['ecs.g7.large', { blockSize: 28 }, 2 * (5 * 16 + 1) + 5 * 16],
     ['ecs.g7.large', dual, 2 * 6 + 5],
     ['ecs.g7.large', six, 2 * 6 + 5],
+    ['ecs.g6.xlarge', { ...dual, nicsMax: 1 }, 0],
     // One IPv6 address per NIC, which the primary one keeps.
     ['ecs.g6.xlarge', dual, (figuresOf('alibaba', 'ecs.g6.xlarge')?.nics ?? 0) - 1],
   ]))

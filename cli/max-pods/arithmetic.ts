@@ -10,7 +10,7 @@ export const maxPodsOf = (question: Question): Answer => {
   const blockSize = question.blockSize !== 32 && figures.takesPrefixes ? 28 : 32
   const interfaces = Math.min(figures.nics, question.nicsMax ?? figures.nics)
   const count = countOf(question, { interfaces, blockSize })
-  if (!(reserve.addresses < count.pods)) {
+  if (reserve.addresses > 0 && !(reserve.addresses < count.pods)) {
     throw new CountError(
       `--reserve keeps ${reserve.addresses} addresses spare, but ${figures.instanceType} has only ` +
         `${count.pods} for pods; reserve fewer or choose a larger type`,
