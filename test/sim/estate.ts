@@ -197,6 +197,6 @@ export const countBlocks = (nic: EstateNic, family: 4 | 6): number =>
     block => familyOf(block) === family && !nic.fixedBlocks.includes(block),
   ).length
 
-/** Blocks of both families on all NICs of the instance, and on those that could be attached. */
+/** Blocks of both families on all NICs of the instance. */
 export const countAllBlocks = (estate: Estate): number =>
-  [...estate.nics.values()].reduce((sum, nic) => sum + countBlocks(nic, 4) + countBlocks(nic, 6), 0)
+  estate.attached().reduce((sum, nic) => sum + countBlocks(nic, 4) + countBlocks(nic, 6), 0)
