@@ -48,8 +48,10 @@ const open = async (parts: PlatformParts): Promise<PlatformServers> => {
 const environment = (
   { accounts, apiHost }: PlatformParts,
   certificate: Certificate,
-  { api, metadata }: Parameters<PlatformServers['environment']>[0],
+  { api: address, metadata }: Parameters<PlatformServers['environment']>[0],
 ): Readonly<Record<string, string>> => {
+  // Without the default port: clients compare the authority's name with that of its documents.
+  const api = new URL(address).origin
   const account = accounts[0] ?? defaultAccount
   const [key = defaultAccount.keys[0]] = account.keys
   // Machines have a managed identity; who calls from outside has an application's secret.
