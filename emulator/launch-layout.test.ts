@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { defaultLayout, nodesMax, parseLayout } from './launch-layout.ts'
+import { defaultLayout, instanceTypes, nodesMax, parseLayout } from './launch-layout.ts'
+import { loadPlatform, platformNames } from './platforms.ts'
 
 const small = `
 cidrs: [10.1.0.0/16]
@@ -42,6 +43,16 @@ describe('a layout file', () => {
     const text = `${small}accounts: [{ id: ${id}, keys: [{ accessKeyId: ${id} }] }]`
     expect(parseLayout(text, 'x.yaml', 'azure').limits.accounts?.[0]?.id).toBe(id)
     expect(() => parseLayout(text, 'x.yaml', 'alibaba')).toThrow(/sixteen digits/)
+  })
+
+  test.each(platformNames)('takes the account that %s has by itself', async cloud => {
+    const { defaults, regionOf } = (await loadPlatform(cloud)).traits
+    const text = `${small}accounts: [${JSON.stringify(defaults.account)}]`
+    const [account] = parseLayout(text, 'x.yaml', cloud).limits.accounts ?? []
+    expect(account).toMatchObject(defaults.account)
+    expect(defaults.instanceType).toBe(instanceTypes[cloud])
+    const [subnet] = defaultLayout({ cloud, nodes: 0, instanceType: '' }).subnets
+    expect([subnet?.zone, regionOf(subnet?.zone ?? '')]).toContain(regionOf(defaults.zone))
   })
 
   test.each([
