@@ -133,6 +133,17 @@ test('the core imports no package and nothing of Node', () =>
       ),
   ))
 
+test('cni/spec is a library of its own: no package, nothing of Node, of the core addresses alone', () =>
+  check(
+    sources
+      .filter(({ path, isTest }) => path.startsWith('cni/spec/') && !isTest)
+      .flatMap(source =>
+        importsOf(source)
+          .filter(name => !name.startsWith('./') && name !== '#core/ip.ts')
+          .map(name => `${source.path}: ${name}`),
+      ),
+  ))
+
 const coreBans = [
   /\bDate\b/,
   /\bset(?:Timeout|Interval|Immediate)\b/,

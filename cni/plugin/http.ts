@@ -2,6 +2,7 @@
 // is decided by whoever opens the socket.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Reply } from '../spec/call.ts'
 import { handle, type Context } from './handle.ts'
 import type { Attachments } from './ports.ts'
 import {
@@ -13,7 +14,6 @@ import {
   protocolHeader,
   protocolRange,
   type Call,
-  type Reply,
 } from './wire.ts'
 
 /** Told about every answered call, for metrics and logs. */

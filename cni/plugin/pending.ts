@@ -5,7 +5,8 @@ import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { codes } from '../spec/failure.ts'
 import { parseObject } from '../spec/json.ts'
-import { parseCall, type Call, type Reply } from './wire.ts'
+import type { Reply } from '../spec/call.ts'
+import { parseCall, type Call } from './wire.ts'
 
 /** A DEL waiting in pending-del/. */
 export type PendingDel = {

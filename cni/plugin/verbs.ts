@@ -4,15 +4,13 @@
 import { parseValidAttachments, type NetworkConfig } from '../spec/config.ts'
 import { previousResult } from '../spec/decode.ts'
 import { encodeResult } from '../spec/encode.ts'
-import type { Command, Environment } from '../spec/environment.ts'
+import type { WorkingVerb } from '../spec/call.ts'
+import type { Environment } from '../spec/environment.ts'
 import { codes, failed, parsed, type Failure, type Parsed } from '../spec/failure.ts'
 import { isEmptyDns, type Result } from '../spec/result.ts'
 import { isOwnNamespace } from './netns.ts'
 import type { AddRequest, Attachment, Attachments, PodIdentity, Trace } from './ports.ts'
 import type { Settings } from './settings.ts'
-
-/** The verbs that reach the daemon's port. */
-export type WorkingVerb = Exclude<Command, 'VERSION'>
 
 /** A call whose every part is checked. */
 export type Invocation = {

@@ -16,12 +16,6 @@ export type Call = {
   readonly stdin: string
 }
 
-/** What the executable prints and returns. */
-export type Reply = {
-  readonly exitCode: number
-  readonly stdout: string
-}
-
 export const callPath = '/cni'
 export const protocolHeader = 'eniway-protocol'
 export const exitCodeHeader = 'eniway-exit-code'

@@ -17,8 +17,6 @@ export const ifNameProblem = (text: string): string | undefined => {
   if (/[/:\s]/.test(text)) return 'it must not hold "/", ":" or white space'
   // The kernel takes it for a pattern and chooses a number (net/core/dev.c, dev_alloc_name).
   if (text.includes('%')) return 'it must not hold "%"'
-  // The kernel would put a number in its place (dev_alloc_name in net/core/dev.c).
-  if (text.includes('%')) return 'it must not hold "%"'
   const bytes = new TextEncoder().encode(text).length
   return bytes > ifNameBytesMax ? `it has ${bytes} bytes, at most 15 are allowed` : undefined
 }
