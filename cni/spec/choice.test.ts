@@ -54,6 +54,7 @@ test('an older runtime chooses among what it supports', () =>
   }))
 
 test('point 110: missing parts are 0', () => {
+  expect(compareVersions('1.0', '1.0.0')).toBe(0)
   expect(compareVersions('1', '1.0.1')).toBeLessThan(0)
   expect(compareVersions('1.1', '1.0.9')).toBeGreaterThan(0)
 })

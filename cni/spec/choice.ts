@@ -29,17 +29,19 @@ export const chooseVersion = (
   const listed = cniVersions as readonly string[]
   const single = cniVersion === '' ? [] : [cniVersion]
   const usable = [...single, ...listed].filter(text => compareVersions(text, newest) <= 0)
-  const highest = usable.toSorted(compareVersions).at(-1)
+  const highest = usable.toSorted((a, b) => compareVersions(a, b) || byName(a, b)).at(-1)
   const chosen = listed.length === 0 ? undefined : highest
   return parsed(chosen ?? (cniVersion === '' ? impliedVersion : cniVersion))
 }
 
-/** Orders version texts by number; of equal ones ("1.0", "1.0.0") the specification's own is last. */
+// Of equal ones ("1.0", "1.0.0") the exact name is last: plugins compare texts (point 45).
+const byName = (a: string, b: string): number => Number(isVersion(a)) - Number(isVersion(b))
+
+/** Orders version texts by number: "1.0" and "1.0.0" are equal. What cannot be read is 0.0.0. */
 export const compareVersions = (a: string, b: string): number => {
   const [left, right] = [parseVersion(a) ?? nothing, parseVersion(b) ?? nothing]
   const differing = left.findIndex((part, place) => part !== right[place])
-  if (differing >= 0) return (left[differing] ?? 0) - (right[differing] ?? 0)
-  return Number(isVersion(a)) - Number(isVersion(b))
+  return differing < 0 ? 0 : (left[differing] ?? 0) - (right[differing] ?? 0)
 }
 
 const nothing = [0, 0, 0] as const

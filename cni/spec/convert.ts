@@ -17,14 +17,14 @@ export type Conversion = {
 
 export type Converted = {
   readonly value: JsonObject
-  /** What the target cannot express, as paths of the source such as `ips[1]` or `routes[0].mtu`. */
+  /** What the target cannot express: paths of the source such as `ips[1]`, `routes[0].mtu`. */
   readonly lost: readonly string[]
 }
 
 /**
- * Converts as the reference library does and names what was dropped. A result whose
- * shape stays is returned whole, keys that the specification does not know included. Fails with code 6
- * for a result that cannot be read, with code 1 for one that the target cannot express at all.
+ * Converts as the reference library does and names what was dropped. A result whose shape stays is
+ * returned whole, keys that the specification does not know included. Fails with code 6 for a
+ * result that cannot be read, with code 1 for one that the target cannot express at all.
  */
 export const convertResult = (value: JsonObject, { to, from }: Conversion): Parsed<Converted> => {
   const source = decodeResult(value, from ?? to)
