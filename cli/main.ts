@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { emulatorCommand } from '#emulator/main.ts'
 import { demoCommand } from './demo/command.ts'
 import { outputOption } from './ask.ts'
+import { cniCommand } from './cni/command.ts'
 import { installCommand } from './install.ts'
 import { ipamdCommand } from './ipamd.ts'
 import { maxPodsCommand } from './max-pods/command.ts'
@@ -34,6 +35,7 @@ const commands = [
   emulatorCommand(),
   installCommand(),
   maxPodsCommand(),
+  cniCommand(),
   versionCommand(),
 ]
 
