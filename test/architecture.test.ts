@@ -216,6 +216,7 @@ test('chance comes from runtime/random.ts', () =>
   ))
 
 const environmentFiles: Readonly<Record<string, string>> = {
+  'cni/template/plugin.ts': 'a plugin of its own, whose parameters are the environment',
   'ipamd/main.ts': 'hands the environment to config.ts, once',
   'cli/demo/main.ts': 'hands its own environment on to a child',
   'tools/native.mjs': 'CC names the compiler, as for every build',

@@ -92,7 +92,8 @@ const command = (name: string, what: string): Command =>
 
 // Commander gives the arguments, then the options, then the command itself.
 const perform = async (name: string, given: readonly unknown[], work: Work): Promise<void> => {
-  const [network = '', flags] = [String(given[0]), given.at(-2) as Flags]
+  const network = String(given[0])
+  const flags = given.at(-2) as Flags
   try {
     const settings = settingsFrom(ownVariables(), flags.ifname)
     if (settings.kind === 'failed') throw new UsageError(settings.message)

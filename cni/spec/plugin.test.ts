@@ -138,7 +138,8 @@ test('point 41: the configuration is judged before the command', async () => {
   ])
 })
 
-test('an exception is an error object too', () =>
-  check('ADD', { plugin: { add: () => Promise.reject(new Error('boom')) } }, [
-    '1 100 ADD failed unexpectedly: boom',
-  ]))
+test('an exception is an error object too, and of STATUS no readiness', async () => {
+  const boom = () => Promise.reject(new Error('boom'))
+  await check('ADD', { plugin: { add: boom } }, ['1 100 ADD failed unexpectedly: boom'])
+  await check('STATUS', { plugin: { status: boom } }, ['1 50 STATUS failed unexpectedly: boom'])
+})

@@ -24,7 +24,7 @@ export type Answer<T> = Parsed<T> | Promise<Parsed<T>>
 
 /**
  * What a plugin means by each verb. All are required: a plugin that leaves GC or STATUS out answers
- * success and leaks (X13). Exceptions become code 100.
+ * success and leaks (X13). Exceptions become code 100, of STATUS code 50.
  */
 export type Plugin = {
   /** Oldest first. Each is a promise to answer in that version's format (point 109). */
@@ -52,8 +52,10 @@ export const answerCall = async (call: Call, plugin: Plugin): Promise<Reply> => 
     return { exitCode: 0, stdout: outcome.value }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
-    const message = `${call.environment['CNI_COMMAND']} failed unexpectedly: ${reason}`
-    return failureReply(failed(codes.internal, message), call.stdin)
+    const command = call.environment['CNI_COMMAND']
+    // A STATUS that cannot be found out is no readiness (point 101).
+    const code = command === 'STATUS' ? codes.notAvailable : codes.internal
+    return failureReply(failed(code, `${command} failed unexpectedly: ${reason}`), call.stdin)
   }
 }
 
