@@ -1,5 +1,7 @@
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { convertExactly, convertResult } from './convert.ts'
+import { decodeResult } from './decode.ts'
 import { versions, type Version } from './versions.ts'
 
 const full = {
@@ -100,3 +102,44 @@ test('two routes of one destination are two, in every version that has lists', (
   const routes = [{ dst: '10.0.0.0/8' }, { dst: '10.0.0.0/8' }]
   check({ cniVersion: '1.0.0', ips: [{ address: '10.0.0.5/24' }], routes }, '0.2.0', '0.2.0: ')
 })
+
+const byte = fc.integer({ min: 0, max: 255 })
+const address4 = fc.tuple(byte, byte).map(([a, b]) => `10.0.${a}.${b}/24`)
+const address6 = byte.map(a => `fd00::${(a + 1).toString(16)}/64`)
+const some = <T>(entry: fc.Arbitrary<T>) => fc.array(entry, { maxLength: 3 })
+const number = fc.option(fc.integer({ min: 0, max: 9000 }), { nil: undefined })
+
+const anyResult = fc.record({
+  interfaces: some(
+    fc.record({ name: fc.constantFrom('a', 'b'), mtu: number, sandbox: fc.constantFrom('', '/x') }),
+  ),
+  ips: some(
+    fc.record({
+      address: fc.oneof(address4, address6),
+      interface: fc.option(fc.nat(2), { nil: undefined }),
+    }),
+  ),
+  routes: some(fc.record({ dst: fc.constantFrom('0.0.0.0/0', '10.0.0.0/8', '::/0'), mtu: number })),
+})
+
+test('what is said to lose nothing comes back as it was, by the long way too', () =>
+  fc.assert(
+    fc.property(anyResult, fc.constantFrom(...versions), (parts, to) => {
+      const source = { cniVersion: '1.1.0', ...(JSON.parse(JSON.stringify(parts)) as object) }
+      const there = convertExactly(source, { to })
+      if (there.kind === 'failed') {
+        expect(there.code).toBe(1)
+        return
+      }
+      const back = convertExactly(there.value, { to: '1.1.0' })
+      if (back.kind === 'failed') throw new Error(back.message)
+      expect(inOrder(decodeResult(back.value, to))).toEqual(inOrder(decodeResult(source, to)))
+    }),
+  ))
+
+// The old shapes have one place per family and no order between the two.
+const inOrder = (outcome: ReturnType<typeof decodeResult>) => {
+  if (outcome.kind === 'failed') throw new Error(outcome.message)
+  const { interfaces, ips, routes } = outcome.value
+  return [interfaces, ips, routes].map(list => list.map(one => JSON.stringify(one)).toSorted())
+}
