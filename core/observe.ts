@@ -84,8 +84,8 @@ const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
 const sameList = (before: readonly Ip[], now: readonly Ip[]): readonly Ip[] =>
   before.join() === now.join() ? before : now
 
-// The kernel has lost the device of a NIC that pods use: a description that is too old to tell of it
-// is followed by another one.
+// The kernel has lost the device of a NIC that pods use: a description that is too old to tell of
+// it is followed by another one.
 const lookAgainFor = (nic: Nic, state: State, { startedAt }: Context): State => {
   const { phase } = nic
   if (phase.kind !== 'attaching' || nic.device !== undefined || !hasPods(nic)) return state

@@ -113,7 +113,9 @@ export const freeOn = (nic: Nic, family: Family, now: Millis): number => {
   return warm + settling + cooling - stray
 }
 
-/** Addresses of a NIC that no place needs: the other family is the scarcer one, or none is wanted. */
+/**
+ * Addresses of a NIC that no place needs: the other family is the scarcer one, or none is wanted.
+ */
 export const looseOn = (
   state: State,
   nic: Nic,

@@ -51,8 +51,8 @@ export const newNicSupplies = (
   })
 
 /**
- * The most places up to `goal` that the supplies make together, with no more than `blocksMax` blocks
- * lent in all: a family alone makes no place, so none may starve the other.
+ * The most places up to `goal` that the supplies make together, with no more than `blocksMax`
+ * blocks lent in all: a family alone makes no place, so none may starve the other.
  */
 export const reachOf = (supplies: readonly Supply[], goal: number, blocksMax: number): number => {
   const most = supplies.map(supply => supply.usable + supply.blocksMax * sizeOf(supply))

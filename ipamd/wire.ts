@@ -76,8 +76,8 @@ export const isAbsent = (ack: Ack): boolean =>
   !ack.ok && ['ESRCH', 'ENOENT', 'ENODEV'].includes(ack.code)
 
 // An IPv6 gateway needs no promise that it is on the link: a link-local one is, and for another the
-// kernel asks the same table, where its link route lies. With the promise it would ask the main table,
-// and refuse the gateway of a secondary NIC whose subnet is the primary one's
+// kernel asks the same table, where its link route lies. With the promise it would ask the main
+// table, and refuse the gateway of a secondary NIC whose subnet is the primary one's
 // (ip6_route_check_nh_onlink, net/ipv6/route.c).
 export const toRoute = (route: RouteSpec): NewRoute => ({
   destination: route.destination,
@@ -215,8 +215,8 @@ const hostRequests = (pod: PodWiring, sources: readonly Ip[]): readonly Request[
 const withoutLinkLocal = (index: number): Request =>
   changeLink({ index, ipv6AddressGeneration: 'none' })
 
-// A pod is no router, whatever it says. Its packets are dropped by rule (core/ruleset.ts); where the
-// setting cannot be written, that is enough.
+// A pod is no router, whatever it says. Its packets are dropped by rule (core/ruleset.ts); where
+// the setting cannot be written, that is enough.
 const shutEars = (pod: PodWiring): HostOutcome => {
   const hasIpv6 = pod.ips.some(ip => familyOf(ip) === 6)
   if (hasIpv6) writeSysctl(`ipv6/conf/${pod.hostName}/accept_ra`, 0)
