@@ -126,6 +126,24 @@ describe('a pod of both families', () => {
   })
 })
 
+test('a pod that is unwired, or whose wiring fails half-way, leaves nothing of either family', async () => {
+  const untilGone = (link: number) =>
+    until('its link is deleted', async () => (await host.gone()).includes(link))
+  const before = dumpNode(lab)
+  const netns = makeNamespace()
+  const pod = podOf([4, 6], 2, { number: 77, netns: netns.path })
+  expect(await host.wire(pod)).toEqual([{ kind: 'ok' }])
+  expect(dumpNode(lab)).toContain('2001:db8:0:2::4d')
+  expect(await host.unwire(pod)).toEqual([{ kind: 'ok' }])
+  await untilGone(pod.hostIfindex)
+  expect(dumpNode(lab)).toBe(before)
+  // Its NIC has no chain: the last step fails, for both maps.
+  const [outcome] = await host.wire({ ...pod, slot: 9, hostIfindex: pod.hostIfindex + 1 })
+  expect(outcome?.kind).toBe('failed')
+  await until('it is undone', async () => dumpNode(lab) === before)
+  expect(runIn(netns, 'ip', '-o', 'link').trim().split('\n')).toHaveLength(1)
+})
+
 test('the node forwards, goes on listening to the router of its primary NIC, and to no pod', () => {
   expect(node('cat /proc/sys/net/ipv6/conf/all/forwarding')).toBe('1')
   expect(node('cat /proc/sys/net/ipv6/conf/eth0/accept_ra')).toBe('2')
