@@ -59,6 +59,8 @@ export type Limits = {
   readonly hotPlug: boolean
   /** Blocks (secondary addresses or prefixes) one NIC can hold beside what it was born with. */
   readonly blocksPerNicMax: { readonly 4: number; readonly 6: number }
+  /** Families in which a NIC's own address, where it has one, takes one of those places too. */
+  readonly ownTakesPlaceIn?: readonly Family[]
   /**
    * Blocks of both families on all NICs together (Azure); undefined where there is no such limit.
    */

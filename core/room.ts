@@ -33,8 +33,8 @@ export const isHere = ({ phase, isManaged, missingSince }: Nic): boolean =>
 export const nicSupplies = (draft: Draft, nic: Nic): readonly Supply[] => {
   const { state, now } = draft
   return state.config.families.map(family => {
-    const limit = state.node?.limits.blocksPerNicMax[family] ?? 0
-    const room = limit - blocksOn(nic, family) - comingTo(state, nic, family).blocks
+    const room =
+      limitOn(state, nic, family) - blocksOn(nic, family) - comingTo(state, nic, family).blocks
     const usable = usableOn(state, nic, { family, now })
     return supplyOf(draft, { pool: nic.pool, subnet: nic.subnet, family, usable, room })
   })
@@ -99,11 +99,21 @@ export const isAnyUnsure = (state: State): boolean =>
 /** True when some NIC can take a block of every family, as far as limits go. */
 export const hasRoom = (state: State): boolean => {
   const { families } = state.config
-  const limits = state.node?.limits.blocksPerNicMax
-  if (limits === undefined || roomOnNode(state) < families.length) return false
+  if (roomOnNode(state) < families.length) return false
+  const hasPlaceFor = (nic: Nic, family: Family): boolean =>
+    blocksOn(nic, family) < limitOn(state, nic, family)
   return [...state.nics.values()].some(
-    nic => isHere(nic) && families.every(family => blocksOn(nic, family) < limits[family]),
+    nic => isHere(nic) && families.every(family => hasPlaceFor(nic, family)),
   )
+}
+
+// Alibaba's limit of IPv6 counts the one that the guest takes for itself, which only the primary NIC
+// has.
+const limitOn = ({ node }: State, nic: Nic, family: Family): number => {
+  if (node === undefined) return 0
+  const { blocksPerNicMax, ownTakesPlaceIn = [] } = node.limits
+  const own = nic.primaryAddresses.filter(address => familyOf(address) === family).length
+  return blocksPerNicMax[family] - (ownTakesPlaceIn.includes(family) ? own : 0)
 }
 
 /** Blocks that count against the NIC's limit. */
