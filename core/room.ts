@@ -107,8 +107,8 @@ export const hasRoom = (state: State): boolean => {
   )
 }
 
-// Alibaba's limit of IPv6 counts the one that the guest takes for itself, which only the primary NIC
-// has.
+// Alibaba's limit of IPv6 counts the one that the guest takes for itself, which only the primary
+// NIC has.
 const limitOn = ({ node }: State, nic: Nic, family: Family): number => {
   if (node === undefined) return 0
   const { blocksPerNicMax, ownTakesPlaceIn = [] } = node.limits
@@ -117,14 +117,21 @@ const limitOn = ({ node }: State, nic: Nic, family: Family): number => {
 }
 
 /** Blocks that count against the NIC's limit. */
-export const blocksOn = (nic: Nic, family: Family): number =>
-  // A lost block has left its place on the NIC, and what the NIC was born with takes none.
-  nic.phase.kind === 'lost'
-    ? 0
-    : [...nic.blocks.values()].filter(
-        ({ cidr, isFixed, phase }) =>
-          familyOf(cidr) === family && !isFixed && phase.kind !== 'lost',
-      ).length
+export const blocksOn = (nic: Nic, family: Family): number => {
+  if (nic.phase.kind === 'lost') return 0
+  const known = blockCounts.get(nic.blocks)
+  if (known !== undefined) return known[family]
+  const counts = { 4: 0, 6: 0 }
+  for (const { cidr, isFixed, phase } of nic.blocks.values()) {
+    // A lost block has left its place on the NIC, and what the NIC was born with takes none.
+    if (!isFixed && phase.kind !== 'lost') counts[familyOf(cidr)]++
+  }
+  blockCounts.set(nic.blocks, counts)
+  return counts[family]
+}
+
+// A pure cache: the blocks of a NIC are an immutable value.
+const blockCounts = new WeakMap<Nic['blocks'], { readonly [F in Family]: number }>()
 
 /** True when a subnet is known to have no prefix of the family. */
 export const lacksFamily = (state: State, id: Nic['subnet'], family: Family): boolean => {
