@@ -28,15 +28,28 @@ const serve = async (
   if (body === undefined) return void response.writeHead(413).end()
   const { method = 'GET', headers, url = '/' } = request
   const call = { method, url, headers, body }
-  send(faces.authority(call) ?? (await faces.arm(call)), response)
+  await send(faces.authority(call) ?? (await faces.arm(call)), response)
 }
 
-const send = (answer: Answer, response: ServerResponse): void => {
+const send = async (answer: Answer, response: ServerResponse): Promise<void> => {
   if (answer.kind === 'hang') return
   if (answer.kind === 'reset') {
     response.socket?.destroy()
     return
   }
   response.writeHead(answer.status, answer.headers)
-  response.end(answer.body)
+  const bytes = Buffer.from(answer.body)
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    await written(response, bytes.subarray(at, at + pieceBytes))
+  }
+  response.end()
 }
+
+// Piece by piece, so that a connection never waits to drain when its next request comes: Node then
+// pauses the parser, feeds it what TLS has decrypted all the same, and resets the connection
+// (HPE_PAUSED). Every third write after a read of 160 kB met that (measured, Node 24).
+const pieceBytes = 16 << 10
+
+// A connection that is gone takes no more; nobody waits for it.
+const written = (response: ServerResponse, piece: Buffer): Promise<void> =>
+  new Promise(resolve => void response.write(piece, () => resolve()))
