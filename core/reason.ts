@@ -206,7 +206,7 @@ const limitOrCooling = (
     return { code: 'WaitingForCloud', why }
   }
   const stuck = stuckNic(state)
-  if (stuck !== undefined) return { code: 'WaitingForCloud', why: stuck.text }
+  if (stuck !== undefined) return { code: 'WaitingForCloud', why: stuck }
   const absent = absentDevice(state, now)
   if (absent !== undefined) return { code: 'WaitingForNic', why: absent.text }
   const create = state.problems.get('createNic')
@@ -252,12 +252,12 @@ const limitOf = (state: State, node: NodeFacts, assigned: number): string | unde
 const onTheirWay = 'addresses are on their way; the pod is tried again'
 
 // A NIC on its way out that cannot be detached or deleted keeps the place of the next one.
-const stuckNic = (state: State): Problem | undefined => {
+const stuckNic = (state: State): string | undefined => {
   for (const { id, phase } of state.nics.values()) {
     if (phase.kind !== 'leaving') continue
     const call = phase.isDetached ? 'deleteNic' : 'detachNic'
     const problem = state.problems.get(`${call} ${id}`)
-    if (problem !== undefined) return problem
+    return problem?.text ?? `${id} is being given up to make room; the pod is tried again`
   }
   return undefined
 }
