@@ -7,7 +7,7 @@ import { type Family, familyOf } from './ip.ts'
 import type { Millis, PoolName } from './names.ts'
 import { isBusy } from './nics.ts'
 import { isStuck } from './places.ts'
-import { countPool, inFlight, isCooling } from './pool.ts'
+import { type Counts, countPool, inFlight, isCooling } from './pool.ts'
 import type { HostFailure, NodeFacts } from './ports.ts'
 import { hasRoom, isAnyUnsure, lacksFamily, roomOnNode } from './room.ts'
 import type { AddRequest, Problem, State } from './state.ts'
@@ -188,7 +188,7 @@ const isAnyReady = (state: State): boolean =>
 
 const limitOrCooling = (
   state: State,
-  tally: { readonly cooling: number; readonly assigned: number },
+  tally: Pick<Counts, 'cooling' | 'assigned' | 'releasing'>,
   { pool, family, now }: Where,
 ): Cause => {
   const { node, config } = state
@@ -215,6 +215,9 @@ const limitOrCooling = (
   if (isHeldUp) return { code: 'NicLimit', why: create.text }
   const isComing = inFlight(state, pool, family) > 0
   if (isComing) return { code: 'WaitingForCloud', why: onTheirWay }
+  // What is on its way back makes room on the instance.
+  const isShared = node?.limits.blocksPerNodeMax !== undefined
+  if (isShared && tally.releasing > 0) return { code: 'WaitingForCloud', why: onTheirWay }
   const limit = node === undefined ? undefined : limitOf(state, node, tally.assigned)
   if (limit !== undefined) return { code: 'NicLimit', why: limit }
   const last = [...state.problems.values()].at(-1)
