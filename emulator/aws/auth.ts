@@ -1,24 +1,15 @@
 // Signature Version 4 as the server sees it: who signed, with a known key, in time, and (when the
 // key's secret is known) correctly. AWS general reference, "Signing AWS API requests".
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { WireCall } from '#emulator/wire/answer.ts'
+import type { AccessKey, KeyRing } from '#emulator/wire/keys.ts'
 import { Ec2Error } from './errors.ts'
-import type { AccessKey, KeyRing } from './keys.ts'
-
-/** What of a request the signature covers. */
-export interface SignedRequest {
-  readonly method: string
-  /** Path and query as sent. */
-  readonly url: string
-  readonly headers: IncomingHttpHeaders
-  readonly body: string
-}
 
 /** A clock that is off by more than this is refused. */
 const skewMaxMs = 5 * 60_000
 
 /** The caller's key, or the error that its absence deserves. */
-export const authenticate = (request: SignedRequest, keys: KeyRing, now: number): AccessKey => {
+export const authenticate = (request: WireCall, keys: KeyRing, now: number): AccessKey => {
   const signature = parse(request.headers.authorization)
   const key = signature && keys.find(signature.accessKeyId)
   if (signature === undefined || key === undefined) throw authFailure()
@@ -32,7 +23,7 @@ export const authenticate = (request: SignedRequest, keys: KeyRing, now: number)
   ) {
     throw authFailure()
   }
-  if (key.secretAccessKey !== undefined) verify(request, signature, key.secretAccessKey)
+  if (key.secret !== undefined) verify(request, signature, key.secret)
   return key
 }
 
@@ -68,7 +59,7 @@ const parseDate = (text: string): number | undefined => {
   return Date.UTC(year, month - 1, day, hour, minute, second)
 }
 
-const verify = (request: SignedRequest, signature: Signature, secret: string): void => {
+const verify = (request: WireCall, signature: Signature, secret: string): void => {
   const canonical = [
     request.method,
     ...canonicalUrl(request.url),
@@ -96,7 +87,7 @@ const canonicalUrl = (url: string): readonly [path: string, query: string] => {
   return [path, query]
 }
 
-const header = (request: SignedRequest, name: string): string =>
+const header = (request: WireCall, name: string): string =>
   String(request.headers[name] ?? '')
     .trim()
     .replaceAll(/ +/g, ' ')
