@@ -68,7 +68,7 @@ const deletePod = async ({ node, container, netns }: Omit<Pod, 'addresses'>): Pr
 
 const isOnPrimary = async ({ node, addresses }: Pod): Promise<boolean> =>
   (await node.view()).nics.some(
-    nic => nic.primary && nic.addresses.some(address => addresses.includes(address)),
+    nic => nic.primary && addresses.some(address => nic.addresses.includes(address)),
   )
 
 /** A pod on a secondary NIC; those that fill the primary one are deleted again. */
