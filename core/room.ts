@@ -84,6 +84,8 @@ export const roomOnNode = (state: State): number => {
   if (isAnyUnsure(state)) return 0
   let held = 0
   for (const nic of state.nics.values()) {
+    // One that somebody detached, and nobody can attach again now, is not on the instance.
+    if (nic.phase.kind === 'created' && state.node?.limits.hotPlug === false) continue
     for (const family of [4, 6] as const) {
       held += blocksOn(nic, family) + comingTo(state, nic, family).blocks
     }
