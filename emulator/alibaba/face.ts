@@ -1,14 +1,21 @@
 // One RPC call from request to answer: who calls, which action, may they, how fast may they, what
 // goes wrong on purpose, how long it takes, and only then the work itself.
 import type { CallLog } from '#emulator/model/calls.ts'
-import type { Occasion } from '#emulator/model/faults.ts'
 import { Refusal } from '#emulator/model/refusal.ts'
-import { type World, allNics, occasionOf } from '#emulator/model/world.ts'
-import type { Answer, Face, Headers, Reply, WireCall } from '#emulator/wire/answer.ts'
+import { type World, allNics } from '#emulator/model/world.ts'
+import {
+  type Answer,
+  type Face,
+  type Headers,
+  type Reply,
+  type WireCall,
+  faceOf,
+} from '#emulator/wire/answer.ts'
 import { type AccessKey, isAllowed } from '#emulator/wire/keys.ts'
 import {
   type CallEffect,
   type InjectedRefusal,
+  type Subject,
   commonFaults,
   grantedBy,
   injectedMessage,
@@ -41,22 +48,15 @@ const actions: Actions = { ...describeActions, ...nicActions, ...addressActions,
 
 export const createFace = (options: FaceOptions): Face => {
   const memory = { tokens: new Map(), notes: createNotes() }
-  return async request => {
-    const form = formOf(request)
-    const name = nameOf(request, form)
-    const call = {
-      request,
-      form,
-      name,
-      requestId: newRequestId(options.world.chance).toUpperCase(),
-      ...memory,
-    }
-    try {
-      return await perform(options, call)
-    } catch (error) {
-      return failure(options, call, error)
-    }
-  }
+  return faceOf<Call>({
+    begin: request => {
+      const form = formOf(request)
+      const requestId = newRequestId(options.world.chance).toUpperCase()
+      return { request, form, name: nameOf(request, form), requestId, ...memory }
+    },
+    perform: call => perform(options, call),
+    fail: (call, error) => failure(options, call, error),
+  })
 }
 
 interface Call {
@@ -86,10 +86,11 @@ const perform = async (options: FaceOptions, call: Call): Promise<Answer> => {
   const action = findAction(call)
   return pass({
     world,
+    calls,
+    name: call.name,
     faults: commonFaults,
-    occasion: occasionFor(world, call, key),
+    subject: subjectOf(world, call, key),
     latency: { kind: action.kind, stream: call.name },
-    note: result => calls.note(call.name, result),
     pageHeaders: headersOf(call.requestId),
     refusal: injected,
     prepare: () => {
@@ -118,15 +119,11 @@ const findAction = (call: Call): Action => {
   return action
 }
 
-const occasionFor = (world: World, { form, name }: Call, key: AccessKey): Occasion => {
-  const subnet = form.get('VSwitchId')
-  return {
-    ...occasionOf(world, subjectInstance(world, form) ?? key.role?.instanceId),
-    action: name,
-    accessKey: key.accessKeyId,
-    ...(subnet !== null && { subnet }),
-  }
-}
+const subjectOf = (world: World, { form }: Call, key: AccessKey): Subject => ({
+  instanceId: subjectInstance(world, form) ?? key.role?.instanceId,
+  subnetId: form.get('VSwitchId') ?? undefined,
+  accessKey: key.accessKeyId,
+})
 
 // The instance a call is about: named, or the one that the named NIC hangs on; for other calls
 // (CreateNetworkInterface) the caller's own, when it signs with its role's key.

@@ -1,10 +1,10 @@
-// What the metadata service knows of one instance, as a tree of names: directories are objects,
-// files are text, and what does not exist is undefined (a missing list is 404, not empty).
+// What the metadata service knows of one instance, name by name as the user guide lists them.
 import { type Cidr, ipFromBytes, lengthOf } from '#core/ip.ts'
 import type { Instance, Nic } from '#emulator/model/types.ts'
 import type { World } from '#emulator/model/world.ts'
+import type { RoleKey } from '#emulator/wire/keys.ts'
 import { attachedSeen, blocksSeen } from '#emulator/wire/seen.ts'
-import { type MetadataOptions, roleKeyOf } from '#emulator/wire/session-metadata.ts'
+import { type MetadataOptions, credentialsTree } from '#emulator/wire/session-metadata.ts'
 import type { Tree } from '#emulator/wire/tree.ts'
 import { isoTime } from './shapes.ts'
 
@@ -42,7 +42,7 @@ const metaData = (options: MetadataOptions, { instance, nics, primary }: Seen): 
     'network-type': 'vpc',
     'owner-account-id': ownerId,
     'private-ipv4': primary?.primaryAddress,
-    ram: ramTree(options, instance),
+    ram: credentialsTree(options, instance, roleDocument),
     'region-id': region,
     'serial-number': instance.id,
     'vpc-cidr-block': world.vpcs.get(instance.vpcId)?.cidrs[0],
@@ -89,24 +89,14 @@ const netmask = (subnet: Cidr): string => {
   return ipFromBytes(Uint8Array.from([24, 16, 8, 0], shift => (bits >>> shift) & 0xff))
 }
 
-const ramTree = (options: MetadataOptions, instance: Instance): Tree | undefined => {
-  const { role } = instance
-  if (role === undefined) return undefined
-  return { 'security-credentials': { [role]: credentials(options, instance, role) } }
-}
-
-const credentials = (options: MetadataOptions, instance: Instance, role: string): string => {
-  const key = roleKeyOf(options, instance, role)
-  const document = {
-    AccessKeyId: key.accessKeyId,
-    AccessKeySecret: key.secret,
-    Expiration: isoTime(key.expiresAt),
-    SecurityToken: key.sessionToken,
-    LastUpdated: isoTime(key.issuedAt),
-    Code: 'Success',
-  }
-  return JSON.stringify(document, undefined, 2)
-}
+const roleDocument = (key: RoleKey) => ({
+  AccessKeyId: key.accessKeyId,
+  AccessKeySecret: key.secret,
+  Expiration: isoTime(key.expiresAt),
+  SecurityToken: key.sessionToken,
+  LastUpdated: isoTime(key.issuedAt),
+  Code: 'Success',
+})
 
 const identityDocument = (
   options: MetadataOptions,

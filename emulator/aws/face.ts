@@ -1,14 +1,21 @@
 // One EC2 call from form to answer: who calls, which action, may they, how fast may they, what goes
 // wrong on purpose, how long it takes, and only then the work itself.
 import type { CallLog } from '#emulator/model/calls.ts'
-import type { Occasion } from '#emulator/model/faults.ts'
 import { Refusal } from '#emulator/model/refusal.ts'
-import { type World, allNics, occasionOf } from '#emulator/model/world.ts'
-import type { Answer, Face, Headers, Reply, WireCall } from '#emulator/wire/answer.ts'
+import { type World, allNics } from '#emulator/model/world.ts'
+import {
+  type Answer,
+  type Face,
+  type Headers,
+  type Reply,
+  type WireCall,
+  faceOf,
+} from '#emulator/wire/answer.ts'
 import { type AccessKey, type KeyRing, isAllowed } from '#emulator/wire/keys.ts'
 import {
   type CallEffect,
   type InjectedRefusal,
+  type Subject,
   commonFaults,
   grantedBy,
   injectedMessage,
@@ -48,17 +55,15 @@ const version = '2016-11-15'
 
 export const createFace = (options: FaceOptions): Face => {
   const tokens = new Map<string, TokenUse>()
-  return async request => {
-    const form = new URLSearchParams(request.body)
-    const name = form.get('Action') ?? ''
-    const requestId = newRequestId(options.world.chance)
-    const call = { request, form, name, requestId, tokens }
-    try {
-      return await perform(options, call)
-    } catch (error) {
-      return failure(options, call, error)
-    }
-  }
+  return faceOf<Call>({
+    begin: request => {
+      const form = new URLSearchParams(request.body)
+      const requestId = newRequestId(options.world.chance)
+      return { request, form, name: form.get('Action') ?? '', requestId, tokens }
+    },
+    perform: call => perform(options, call),
+    fail: (call, error) => failure(options, call, error),
+  })
 }
 
 interface Call {
@@ -75,10 +80,11 @@ const perform = async (options: FaceOptions, call: Call): Promise<Answer> => {
   const action = findAction(call)
   return pass({
     world,
+    calls,
+    name: call.name,
     faults: commonFaults,
-    occasion: occasionFor(world, call, key),
+    subject: subjectOf(world, call, key),
     latency: { kind: action.kind, stream: call.name },
-    note: result => calls.note(call.name, result),
     pageHeaders: headersOf(call.requestId),
     refusal: injected,
     prepare: () => {
@@ -112,17 +118,11 @@ const findAction = (call: Call): Action => {
   return action
 }
 
-const occasionFor = (world: World, { form, name }: Call, key: AccessKey): Occasion => ({
-  ...occasionOf(world, subjectInstance(world, form) ?? key.role?.instanceId),
-  action: name,
+const subjectOf = (world: World, { form }: Call, key: AccessKey): Subject => ({
+  instanceId: subjectInstance(world, form) ?? key.role?.instanceId,
+  subnetId: form.get('SubnetId') ?? form.get('SubnetId.1') ?? undefined,
   accessKey: key.accessKeyId,
-  ...subnetOccasion(form),
 })
-
-const subnetOccasion = (form: URLSearchParams): { readonly subnet?: string } => {
-  const subnet = form.get('SubnetId') ?? form.get('SubnetId.1')
-  return subnet === null ? {} : { subnet }
-}
 
 // The instance a call is about: named, or the one that the named NIC or attachment belongs to; for
 // other calls (CreateNetworkInterface) the caller's own, when it signs with its role's key.

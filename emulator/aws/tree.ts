@@ -1,8 +1,8 @@
-// What the metadata service knows of one instance, as a tree of names: directories are objects,
-// files are text, and what does not exist is undefined (a missing list is 404, not empty).
+// What the metadata service knows of one instance, name by name as the user guide lists them.
 import type { Instance, Nic, Subnet, Vpc } from '#emulator/model/types.ts'
+import type { RoleKey } from '#emulator/wire/keys.ts'
 import { attachedSeen, blocksSeen } from '#emulator/wire/seen.ts'
-import { type MetadataOptions, roleKeyOf } from '#emulator/wire/session-metadata.ts'
+import { type MetadataOptions, credentialsTree } from '#emulator/wire/session-metadata.ts'
 import type { Tree } from '#emulator/wire/tree.ts'
 import { isoTime } from './shapes.ts'
 
@@ -21,7 +21,7 @@ export const metadataTree = (options: MetadataOptions, instance: Instance): Tree
         mac: primary?.mac,
         ipv6: primary?.addresses6[0],
         'ami-id': 'ami-0123456789abcdef0',
-        iam: iamTree(options, instance),
+        iam: credentialsTree(options, instance, roleDocument),
         network: {
           interfaces: {
             macs: Object.fromEntries(nics.map(nic => [nic.mac, nicTree(options, nic)])),
@@ -70,25 +70,15 @@ const rangesTree = (subnet: Subnet | undefined, vpc: Vpc | undefined): Tree => (
   'vpc-ipv6-cidr-blocks': lines(vpc?.cidrs6 ?? []),
 })
 
-const iamTree = (options: MetadataOptions, instance: Instance): Tree | undefined => {
-  const { role } = instance
-  if (role === undefined) return undefined
-  return { 'security-credentials': { [role]: credentials(options, instance, role) } }
-}
-
-const credentials = (options: MetadataOptions, instance: Instance, role: string): string => {
-  const key = roleKeyOf(options, instance, role)
-  const document = {
-    Code: 'Success',
-    LastUpdated: isoTime(key.issuedAt),
-    Type: 'AWS-HMAC',
-    AccessKeyId: key.accessKeyId,
-    SecretAccessKey: key.secret,
-    Token: key.sessionToken,
-    Expiration: isoTime(key.expiresAt),
-  }
-  return JSON.stringify(document, undefined, 2)
-}
+const roleDocument = (key: RoleKey) => ({
+  Code: 'Success',
+  LastUpdated: isoTime(key.issuedAt),
+  Type: 'AWS-HMAC',
+  AccessKeyId: key.accessKeyId,
+  SecretAccessKey: key.secret,
+  Token: key.sessionToken,
+  Expiration: isoTime(key.expiresAt),
+})
 
 const identityDocument = (
   options: MetadataOptions,

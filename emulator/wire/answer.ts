@@ -27,6 +27,23 @@ export type Answer = Reply | { readonly kind: 'reset' } | { readonly kind: 'hang
 /** Answers one call; throws only what is wrong in the emulator itself. */
 export type Face = (call: WireCall) => Promise<Answer>
 
+/** A face of three steps: what is known at once, the way to the answer, what an error answers. */
+export const faceOf =
+  <Call>(steps: {
+    readonly begin: (call: WireCall) => Call
+    readonly perform: (call: Call) => Promise<Answer>
+    /** Throws what is no error of the cloud's. */
+    readonly fail: (call: Call, error: unknown) => Answer
+  }): Face =>
+  async request => {
+    const call = steps.begin(request)
+    try {
+      return await steps.perform(call)
+    } catch (error) {
+      return steps.fail(call, error)
+    }
+  }
+
 /** The page of a proxy that stands between; `headers` are those that every reply has. */
 export const htmlPage = (status: number, headers: Headers): Reply => ({
   kind: 'answer',

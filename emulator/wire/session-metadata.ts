@@ -17,15 +17,19 @@ export interface MetadataOptions extends MetadataParts {
   readonly deniedToRoles: Readonly<Record<string, readonly string[]>>
 }
 
-/** The credentials that an instance finds for its role now. */
-export const roleKeyOf = (options: MetadataOptions, instance: Instance, role: string): RoleKey =>
-  options.keys.roleKey({
-    instanceId: instance.id,
-    role,
-    accountId: options.ownerId,
-    deniedActions: options.deniedToRoles[role] ?? [],
-    now: options.world.clock.now(),
-  })
+/** The credentials that an instance finds now; undefined without a role. */
+export const credentialsTree = (
+  options: MetadataOptions,
+  { id: instanceId, role }: Instance,
+  documentOf: (key: RoleKey) => object,
+): Tree | undefined => {
+  if (role === undefined) return undefined
+  const accountId = options.ownerId
+  const deniedActions = options.deniedToRoles[role] ?? []
+  const now = options.world.clock.now()
+  const key = options.keys.roleKey({ instanceId, role, accountId, deniedActions, now })
+  return { 'security-credentials': { [role]: JSON.stringify(documentOf(key), undefined, 2) } }
+}
 
 /** How one cloud's service speaks. */
 export interface SessionManners {
