@@ -39,7 +39,12 @@ beforeAll(async () => {
   host = startHost(lab)
   first = podOf([4, 6], 1, { number: 5, netns: makeNamespace().path })
   second = podOf([4, 6], 2, { number: 5, netns: makeNamespace().path })
-  bare = podOf([6], 2, { number: 6, netns: makeNamespace().path })
+  // Docker makes its namespaces so.
+  const shut = makeNamespace()
+  for (const where of ['all', 'default']) {
+    runIn(shut, 'sh', '-c', `echo 1 > /proc/sys/net/ipv6/conf/${where}/disable_ipv6`)
+  }
+  bare = podOf([6], 2, { number: 6, netns: shut.path })
   await host.reconcile(desired6([]))
   await untilNeighboursAreHeard()
   expect(await host.wire(first, second, bare)).toEqual(pods().map(() => ({ kind: 'ok' })))
