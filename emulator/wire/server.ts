@@ -24,15 +24,32 @@ const serve = async (
     return void response.writeHead(405, { allow: methods.join(', ') }).end()
   }
   if (body === undefined) return void response.writeHead(413).end()
-  send(await face({ method, url, headers, body }), response)
+  await send(await face({ method, url, headers, body }), response)
 }
 
-const send = (answer: Answer, response: ServerResponse): void => {
+const send = async (answer: Answer, response: ServerResponse): Promise<void> => {
   if (answer.kind === 'hang') return
   if (answer.kind === 'reset') return reset(response)
   response.writeHead(answer.status, answer.headers)
-  response.end(answer.body)
+  if (!(response.socket instanceof TLSSocket)) return void response.end(answer.body)
+  await writePieces(response, Buffer.from(answer.body))
+  response.end()
 }
+
+// Piece by piece, so that a connection never waits to drain when its next request comes: Node then
+// pauses the parser, feeds it what TLS has decrypted all the same, and resets the connection
+// (HPE_PAUSED). Every third write after a read of 160 kB met that (measured, Node 24).
+const pieceBytes = 16 << 10
+
+const writePieces = async (response: ServerResponse, bytes: Buffer): Promise<void> => {
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    await written(response, bytes.subarray(at, at + pieceBytes))
+  }
+}
+
+// A connection that is gone takes no more; nobody waits for it.
+const written = (response: ServerResponse, piece: Buffer): Promise<void> =>
+  new Promise(resolve => void response.write(piece, () => resolve()))
 
 // Only a plain socket can be reset (net.Socket.resetAndDestroy); TLS just ends in the middle.
 const reset = ({ socket }: ServerResponse): void => {
