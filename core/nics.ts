@@ -4,7 +4,7 @@ import type { CloudAction } from './action.ts'
 import { changeNic, without, withNic } from './change.ts'
 import { after, defaultPool, type Millis, millis, type NicId, type PoolName } from './names.ts'
 import type { CloudNic } from './ports.ts'
-import { noteProblem } from './problems.ts'
+import { clearProblem, noteProblem } from './problems.ts'
 import type { Block, Nic, NicPhase, State } from './state.ts'
 
 /** What is remembered when a call about a NIC is sent, before it is known to have worked. */
@@ -75,8 +75,9 @@ export const adoptNic = (
   const intent = seen.token === undefined ? undefined : state.intents.get(seen.token)
   const nic = known ?? newNic(state, seen, { pool: intent?.pool ?? defaultPool, at, isTrusted })
   const adopted = withNic(state, nic)
-  if (seen.token === undefined) return adopted
-  return { ...adopted, intents: without(adopted.intents, seen.token) }
+  if (seen.token === undefined || intent === undefined) return adopted
+  // However its creation was answered: it worked.
+  return clearProblem({ ...adopted, intents: without(adopted.intents, seen.token) }, 'createNic')
 }
 
 /** A block as it is when we first learn of it. */

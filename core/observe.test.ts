@@ -288,10 +288,12 @@ test('a NIC created with an answer that was lost is found by its token, in its p
     return refuse(action, refusal('transient', { ambiguous: true }))
   }, 'createNic')
   expect(node.state.intents.size).toBe(1)
+  expect([...node.state.problems.keys()]).toEqual(['createNic'])
   wait(node, 1)
   expect(deeds(node.turn())).toEqual([])
   node.answer()
   expect(node.state.intents.size).toBe(0)
+  expect(node.state.problems.size).toBe(0)
   expect(nicsText(node)).toBe('eni-1 ready 5, eni-2 created 1')
 })
 
