@@ -1,8 +1,9 @@
 // Signature version 3 as the server sees it: who signed, with a known key, in time, only once, and
 // (when the key's secret is known) correctly. OpenAPI guide, "V3 request syntax and signature".
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { WireCall } from '#emulator/wire/answer.ts'
 import type { AccessKey, KeyRing } from '#emulator/wire/keys.ts'
+import { canonicalRequest, sha256 } from '#emulator/wire/signature.ts'
 import { ApiError, missingParameter } from './errors.ts'
 
 /** A clock that is off by more than this is refused. */
@@ -93,20 +94,16 @@ const checkToken = (request: WireCall, key: AccessKey, now: number): void => {
 
 const verify = (request: WireCall, signature: Signature, secret: string): void => {
   const [path = '/', query = ''] = request.url.split('?', 2)
-  const payload = sha256(request.body)
-  const canonical = [
-    request.method,
+  const canonical = canonicalRequest(request, {
     path,
-    canonicalQuery(query),
-    ...signature.signedHeaders.map(name => `${name}:${header(request, name)}`),
-    '',
-    signature.signedHeaders.join(';'),
-    payload,
-  ].join('\n')
+    query: canonicalQuery(query),
+    signedHeaders: signature.signedHeaders,
+    valueOf: name => header(request, name),
+  })
   const toSign = `${algorithm}\n${sha256(canonical)}`
   const expected = createHmac('sha256', secret).update(toSign).digest()
   const isRight =
-    required(request, 'x-acs-content-sha256') === payload &&
+    required(request, 'x-acs-content-sha256') === sha256(request.body) &&
     isComplete(request, signature) &&
     timingSafeEqual(expected, Buffer.from(signature.signature, 'hex'))
   if (!isRight) throw mismatch(toSign)
@@ -153,8 +150,6 @@ const required = (request: WireCall, name: string): string => {
 
 const header = (request: WireCall, name: string): string =>
   String(request.headers[name] ?? '').trim()
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 const mismatch = (toSign: string): ApiError =>
   new ApiError(
