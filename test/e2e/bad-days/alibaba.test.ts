@@ -26,7 +26,7 @@ const roles = {
   foreign: { type: 'ecs.g7.large' },
 } as const
 
-/** ecs.g6.large and ecs.g7.large: six addresses on a NIC, of which the primary one keeps its own. */
+/** Both types: six addresses on a NIC, of which the primary one keeps its own. */
 const podsOfPrimary = 5
 
 let stage: Stage<keyof typeof roles>
