@@ -12,15 +12,7 @@ import {
   faceOf,
 } from '#emulator/wire/answer.ts'
 import { type AccessKey, isAllowed } from '#emulator/wire/keys.ts'
-import {
-  type CallEffect,
-  type InjectedRefusal,
-  type Subject,
-  commonFaults,
-  grantedBy,
-  injectedMessage,
-  pass,
-} from '#emulator/wire/passage.ts'
+import { type Subject, pass } from '#emulator/wire/passage.ts'
 import { newRequestId } from '#emulator/wire/request-id.ts'
 import { type Action, type Actions, type CallContext, type Work, productOf } from './action.ts'
 import { addressActions } from './addresses.ts'
@@ -88,14 +80,14 @@ const perform = async (options: FaceOptions, call: Call): Promise<Answer> => {
     world,
     calls,
     name: call.name,
-    faults: commonFaults,
     subject: subjectOf(world, call, key),
     latency: { kind: action.kind, stream: call.name },
     pageHeaders: headersOf(call.requestId),
-    refusal: injected,
+    throttled: () => throttled('Throttling.Api', 'api'),
+    failed: (code, message, status) => new ApiError(code, message, { status }),
     prepare: () => {
       const work = prepare(options, { ...call, action, key })
-      return effects => respond(call, work(contextOf(options, { ...call, key, effects })))
+      return ({ granted }) => respond(call, work(contextOf(options, { ...call, key, granted })))
     },
   })
 }
@@ -179,14 +171,14 @@ const authorize = (call: Call & { readonly action: Action; readonly key: AccessK
 
 const contextOf = (
   options: FaceOptions,
-  call: Call & { readonly key: AccessKey; readonly effects: readonly CallEffect[] },
+  call: Call & { readonly key: AccessKey; readonly granted: number | undefined },
 ): CallContext => ({
   world: options.world,
   action: call.name,
   ownerId: options.ownerId,
   accountId: call.key.accountId,
   region: options.region,
-  granted: grantedBy(call.effects),
+  granted: call.granted,
   notes: call.notes,
   tokens: call.tokens,
 })
@@ -234,9 +226,3 @@ const headersOf = (requestId: string): Headers => ({ 'x-acs-request-id': request
 
 const throttled = (code: string, whose: string): ApiError =>
   new ApiError(code, `Request was denied due to ${whose} flow control.`)
-
-const injected = (effect: InjectedRefusal): ApiError => {
-  if (effect.kind === 'throttle') return throttled('Throttling.Api', 'api')
-  const { code, status } = effect
-  return new ApiError(code, injectedMessage(effect), status === undefined ? {} : { status })
-}

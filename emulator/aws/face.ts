@@ -12,15 +12,7 @@ import {
   faceOf,
 } from '#emulator/wire/answer.ts'
 import { type AccessKey, type KeyRing, isAllowed } from '#emulator/wire/keys.ts'
-import {
-  type CallEffect,
-  type InjectedRefusal,
-  type Subject,
-  commonFaults,
-  grantedBy,
-  injectedMessage,
-  pass,
-} from '#emulator/wire/passage.ts'
+import { type Subject, pass } from '#emulator/wire/passage.ts'
 import { newRequestId } from '#emulator/wire/request-id.ts'
 import type { Action, Actions, CallContext, TokenUse, Work } from './action.ts'
 import { addressActions } from './addresses.ts'
@@ -82,14 +74,14 @@ const perform = async (options: FaceOptions, call: Call): Promise<Answer> => {
     world,
     calls,
     name: call.name,
-    faults: commonFaults,
     subject: subjectOf(world, call, key),
     latency: { kind: action.kind, stream: call.name },
     pageHeaders: headersOf(call.requestId),
-    refusal: injected,
+    throttled: limitExceeded,
+    failed: (code, message, status) => new Ec2Error(code, message, status),
     prepare: () => {
       const work = prepare(options, { ...call, action, key })
-      return effects => respond(call, work(contextOf(options, { ...call, key, effects })))
+      return ({ granted }) => respond(call, work(contextOf(options, { ...call, key, granted })))
     },
   })
 }
@@ -173,12 +165,12 @@ const authorize = (key: AccessKey, action: string): void => {
 
 const contextOf = (
   options: FaceOptions,
-  call: Call & { readonly key: AccessKey; readonly effects: readonly CallEffect[] },
+  call: Call & { readonly key: AccessKey; readonly granted: number | undefined },
 ): CallContext => ({
   world: options.world,
   ownerId: options.ownerId,
   accountId: call.key.accountId,
-  granted: grantedBy(call.effects),
+  granted: call.granted,
   requestId: call.requestId,
   tokens: call.tokens,
   netnsOf: options.netnsOf,
@@ -213,8 +205,3 @@ const headersOf = (requestId: string): Headers => ({
 
 const limitExceeded = (): Ec2Error =>
   new Ec2Error('RequestLimitExceeded', 'Request limit exceeded.')
-
-const injected = (effect: InjectedRefusal): Ec2Error =>
-  effect.kind === 'throttle'
-    ? limitExceeded()
-    : new Ec2Error(effect.code, injectedMessage(effect), effect.status)

@@ -9,15 +9,7 @@ import {
   type Reply as WireReply,
   faceOf,
 } from '#emulator/wire/answer.ts'
-import {
-  type CallEffect,
-  type InjectedRefusal,
-  type Subject,
-  commonFaults,
-  grantedBy,
-  injectedMessage,
-  pass,
-} from '#emulator/wire/passage.ts'
+import { type Struck, type Subject, pass } from '#emulator/wire/passage.ts'
 import type { Context, Reply } from './action.ts'
 import type { Arm } from './arm.ts'
 import { authenticate } from './auth.ts'
@@ -90,14 +82,15 @@ const perform = async (options: FaceOptions, call: Call): Promise<Answer> => {
     world,
     calls,
     name,
-    faults: [...commonFaults, 'operationFail', 'foreignWrite'],
+    furtherFaults: ['operationFail', 'foreignWrite'],
     subject: subjectOf(arm, route, token),
     latency: { kind, stream: kind },
     pageHeaders: {},
-    refusal: injected,
+    throttled: injectedThrottle,
+    failed: (code, message, status) => new ArmError(code, message, { status }),
     prepare: () => {
       admit(options, call, { route, token })
-      return effects => respond(call, work(contextOf(arm, call, { route, token, effects })))
+      return struck => respond(call, work(contextOf(arm, call, { route, token, struck })))
     },
   })
 }
@@ -157,10 +150,10 @@ const contextOf = (
   parts: {
     readonly route: Route
     readonly token: Token
-    readonly effects: readonly CallEffect[]
+    readonly struck: Struck
   },
 ): Context => {
-  const { route, token, effects } = parts
+  const { route, token, struck } = parts
   const ifMatch = call.request.headers['if-match']
   return {
     arm,
@@ -173,9 +166,7 @@ const contextOf = (
     body: parseJson(call.request.body),
     ifMatch: ifMatch === '' ? undefined : ifMatch,
     origin: call.origin,
-    granted: grantedBy(effects),
-    operationFailure: effects.find(effect => effect.kind === 'operationFail')?.code,
-    isForestalled: effects.some(effect => effect.kind === 'foreignWrite'),
+    ...struck,
   }
 }
 
@@ -224,12 +215,7 @@ const jsonReply = (
 /** A throttle fault asks for a short wait, so that a test need not wait for minutes. */
 const faultRetrySeconds = 1
 
-const injected = (effect: InjectedRefusal): ArmError => {
-  if (effect.kind === 'throttle') {
-    return new ArmError('TooManyRequests', 'The request is being throttled (injected fault).', {
-      headers: { 'retry-after': String(faultRetrySeconds) },
-    })
-  }
-  const { code, status } = effect
-  return new ArmError(code, injectedMessage(effect), status === undefined ? {} : { status })
-}
+const injectedThrottle = (): ArmError =>
+  new ArmError('TooManyRequests', 'The request is being throttled (injected fault).', {
+    headers: { 'retry-after': String(faultRetrySeconds) },
+  })

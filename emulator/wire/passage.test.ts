@@ -5,7 +5,7 @@ import { createCallLog } from '#emulator/model/calls.ts'
 import type { Effect } from '#emulator/model/faults.ts'
 import { sampleWorld } from '#emulator/sample.ts'
 import type { Answer } from './answer.ts'
-import { commonFaults, grantedBy, injectedMessage, pass } from './passage.ts'
+import { pass } from './passage.ts'
 
 const sent = (answer: Answer): string =>
   answer.kind === 'answer'
@@ -21,14 +21,14 @@ const run = async (effects: readonly Effect[]): Promise<string> => {
     world,
     calls,
     name: 'Lend',
-    faults: commonFaults,
     subject: { instanceId: undefined, subnetId: undefined, accessKey: 'key' },
     latency: { kind: 'assign', stream: 'Lend' },
     pageHeaders: { 'x-id': '1' },
-    refusal: effect => new Error(effect.kind === 'throttle' ? 'too fast' : injectedMessage(effect)),
+    throttled: () => new Error('too fast'),
+    failed: (code, message, status) => new Error(`${code}, ${message}, ${status ?? 'own status'}`),
     prepare: () => struck => {
       works++
-      const body = `granted ${grantedBy(struck) ?? 'all'}`
+      const body = `granted ${struck.granted ?? 'all'}`
       return { kind: 'answer', status: 200, headers: { 'content-type': 'text/plain' }, body }
     },
   })
@@ -48,7 +48,10 @@ test('without a fault the work is done and counted', () =>
 
 test('faults that answer before the work', async () => {
   await check([{ kind: 'throttle' }], 'refused: too fast | 0 done | counted ')
-  await check([{ kind: 'fail', code: 'Bad' }], 'refused: Bad (injected fault) | 0 done | counted ')
+  const failed = (status: string) =>
+    `refused: Bad, Bad (injected fault), ${status} | 0 done | counted `
+  await check([{ kind: 'fail', code: 'Bad' }], failed('own status'))
+  await check([{ kind: 'fail', code: 'Bad', status: 418 }], failed('418'))
   await check([{ kind: 'reset' }], 'reset | 0 done | counted reset')
   await check([{ kind: 'hang' }], 'hang | 0 done | counted hang')
   await check([{ kind: 'html', status: 502 }], `502 text/html ${page} | 0 done | counted html`)

@@ -7,7 +7,7 @@ import { type World, occasionOf } from '#emulator/model/world.ts'
 import { type Answer, type Headers, type Reply, cutReply, htmlPage } from './answer.ts'
 
 /** Faults that every face knows. */
-export const commonFaults = [
+const commonFaults = [
   'throttle',
   'fail',
   'loseReply',
@@ -19,14 +19,20 @@ export const commonFaults = [
   'partial',
 ] as const
 
-// The last two belong to clouds whose writes go on after their reply and compare what they replace.
-type CallFault = (typeof commonFaults)[number] | 'operationFail' | 'foreignWrite'
+/** Faults of clouds whose writes go on after their reply and compare what they replace. */
+type FurtherFault = 'operationFail' | 'foreignWrite'
 
-/** What was switched on for a call. */
-export type CallEffect = Extract<Effect, { readonly kind: CallFault }>
+type CallEffect = Extract<Effect, { readonly kind: (typeof commonFaults)[number] | FurtherFault }>
 
-/** The injected refusals, which each face words for itself. */
-export type InjectedRefusal = Extract<CallEffect, { readonly kind: 'throttle' | 'fail' }>
+/** The faults that the work itself has to know of. */
+export interface Struck {
+  /** Blocks that a `partial` fault lets the call have; undefined: all. */
+  readonly granted: number | undefined
+  /** Code with which the asynchronous part of the work ends; undefined: it succeeds. */
+  readonly operationFailure: string | undefined
+  /** True: somebody else changes the thing right before this call does. */
+  readonly isForestalled: boolean
+}
 
 /** What a call is about and who makes it. */
 export interface Subject {
@@ -42,36 +48,38 @@ export interface Passage {
   readonly calls: CallLog
   /** The action's name, under which it is counted and struck by faults. */
   readonly name: string
-  readonly faults: readonly CallFault[]
+  /** Faults that this cloud knows beside the common ones. */
+  readonly furtherFaults?: readonly FurtherFault[]
   readonly subject: Subject
   /** How long it takes, and the name of the stream that the latency is drawn from. */
   readonly latency: { readonly kind: CallKind; readonly stream: string }
   /** Headers of a page that comes instead of a reply. */
   readonly pageHeaders: Headers
-  /** The error to throw for an injected refusal. */
-  readonly refusal: (effect: InjectedRefusal) => Error
+  /** The error for a `throttle` fault. */
+  readonly throttled: () => Error
+  /** The error for a `fail` fault; without a status, the code's own. */
+  readonly failed: (code: string, message: string, status: number | undefined) => Error
   /** Throws what the call deserves before it meets the cloud's state; gives the work to be done. */
-  readonly prepare: () => (effects: readonly CallEffect[]) => Reply
+  readonly prepare: () => (struck: Struck) => Reply
 }
 
-/** Takes a call from its caller to its answer; throws what `refusal`, `prepare` or work throw. */
+/** Takes a call from its caller to its answer; throws what `prepare`, work and faults throw. */
 export const pass = async (passage: Passage): Promise<Answer> => {
-  const { world, latency } = passage
-  const effects = world.faults.strike(passage.faults, occasionFor(passage))
+  const { world, latency, furtherFaults = [] } = passage
+  const faults = [...commonFaults, ...furtherFaults]
+  const effects = world.faults.strike(faults, occasionFor(passage))
   const next = blockedBy(passage, effects) ?? passage.prepare()
   const span = world.options.latency.callMs[latency.kind]
   const ms = delayOf(effects) + draw(world.chance, `latency/${latency.stream}`, span)
   if (ms > 0) await world.clock.sleep(ms)
-  return typeof next === 'function' ? spoiled(passage, effects, next(effects)) : next
+  return typeof next === 'function' ? spoiled(passage, effects, next(struckBy(effects))) : next
 }
 
-/** Blocks that a `partial` fault lets the call have; undefined: all. */
-export const grantedBy = (effects: readonly CallEffect[]): number | undefined =>
-  effects.find(effect => effect.kind === 'partial')?.granted
-
-/** What an injected failure says. */
-export const injectedMessage = ({ code }: Extract<Effect, { readonly kind: 'fail' }>): string =>
-  `${code} (injected fault)`
+const struckBy = (effects: readonly CallEffect[]): Struck => ({
+  granted: effects.find(effect => effect.kind === 'partial')?.granted,
+  operationFailure: effects.find(effect => effect.kind === 'operationFail')?.code,
+  isForestalled: effects.some(effect => effect.kind === 'foreignWrite'),
+})
 
 const occasionFor = ({ world, name, subject }: Passage): Occasion => ({
   ...occasionOf(world, subject.instanceId),
@@ -87,7 +95,10 @@ const delayOf = (effects: readonly CallEffect[]): number =>
 const blockedBy = (passage: Passage, effects: readonly CallEffect[]): Answer | undefined => {
   const { calls, name } = passage
   for (const effect of effects) {
-    if (effect.kind === 'throttle' || effect.kind === 'fail') throw passage.refusal(effect)
+    if (effect.kind === 'throttle') throw passage.throttled()
+    if (effect.kind === 'fail') {
+      throw passage.failed(effect.code, `${effect.code} (injected fault)`, effect.status)
+    }
     if (effect.kind === 'reset' || effect.kind === 'hang') {
       calls.note(name, effect.kind)
       return { kind: effect.kind }
