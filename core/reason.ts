@@ -139,10 +139,12 @@ const exhausted = (state: State, now: Millis): Cause | undefined => {
   if (full.length === 0) return undefined
   const names = full.map(({ id, zone }) => `${id} (zone ${zone})`).join(', ')
   const verb = full.length === 1 ? 'is exhausted' : 'are exhausted'
-  return {
-    code: 'Exhausted',
-    why: `subnet ${names} ${verb}; add a subnet or lower warm targets on its nodes`,
-  }
+  // Where NICs cannot be added, neither can the subnets they would lie in.
+  const advice =
+    state.node?.limits.hotPlug === false
+      ? 'lower warm targets on its nodes or widen it'
+      : 'add a subnet or lower warm targets on its nodes'
+  return { code: 'Exhausted', why: `subnet ${names} ${verb}; ${advice}` }
 }
 
 const movingNic = (state: State, now: Millis): string | undefined => {
@@ -236,6 +238,13 @@ const limitOf = (state: State, node: NodeFacts, assigned: number): string | unde
     )
   }
   if (hasPlace(state, node) || hasRoom(state)) return undefined
+  const nicsMax = state.config.nicsMax ?? Infinity
+  if (hotPlug && nicsMax < node.limits.nicsMax) {
+    return (
+      `nicsMaximum keeps this node at ${nicsMax} of the ${node.limits.nicsMax} NICs of ${type}, ` +
+      `and ${assigned} addresses are in use; raise nicsMaximum or lower max-pods`
+    )
+  }
   if (hotPlug) {
     return (
       `${type} has all its NICs and ${assigned} addresses in use; lower max-pods or use a larger ` +
