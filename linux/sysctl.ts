@@ -1,5 +1,6 @@
-// Network sysctls, of the process's own namespace unless one is named. IPv4 settings of single links go through netlink
-// (netlink/link.ts); here are the ones it does not know, such as ipv4/ip_forward.
+// Network sysctls, of the process's own namespace unless one is named. IPv4 settings of single
+// links go through netlink (netlink/link.ts); here are those it does not know, such as
+// ipv4/ip_forward.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { writeSetting } from './native.ts'

@@ -1,5 +1,5 @@
-// Bundles the daemon into dist/: one file for it, one for its cloud process and one per provider, so
-// that only the active cloud's SDK is ever read. Runs only when a source is newer than the bundle.
+// Bundles the daemon into dist/: one file for it, one for its cloud process and one per provider,
+// so that only the active cloud's SDK is ever read. Runs only when a source is newer than that.
 
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { mkdir, rename, writeFile, chmod } from 'node:fs/promises'
