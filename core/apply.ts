@@ -234,7 +234,10 @@ const withDevice = (nic: Nic, report: HostReport, at: Millis): Nic => {
       }
       const isWired = report.wiredSlots.includes(nic.slot)
       const isSame = device.ifindex === nic.device?.ifindex && device.mtu === nic.device.mtu
-      if (isSame && isWired === (phase.kind === 'ready')) return nic
+      if (isSame && isWired === (phase.kind === 'ready')) {
+        // A new name alone takes nothing from its wiring.
+        return device.name === nic.device?.name ? nic : { ...nic, device }
+      }
       const kind = isWired && isSame ? 'ready' : 'wiring'
       return { ...nic, device, phase: { kind, deviceIndex } }
     }

@@ -31,9 +31,13 @@ const servingNics = (state: State, pool: PoolName, now: Millis): readonly Servin
   const serving: Serving[] = []
   for (const nic of state.nics.values()) {
     if (nic.pool !== pool || !isServing(nic)) continue
-    const counts = state.config.families.map(family => countNic(nic, family, now))
-    if (!counts.every(each => each.warm > 0)) continue
-    serving.push({ nic, assigned: counts.reduce((sum, each) => sum + each.assigned, 0) })
+    let [assigned, isWarm] = [0, true]
+    for (const family of state.config.families) {
+      const counts = countNic(nic, family, now)
+      assigned += counts.assigned
+      isWarm &&= counts.warm > 0
+    }
+    if (isWarm) serving.push({ nic, assigned })
   }
   return serving.sort((a, b) => b.assigned - a.assigned || a.nic.slot - b.nic.slot)
 }

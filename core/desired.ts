@@ -24,7 +24,8 @@ export const desiredHost = (state: State): HostWiring => ({
   },
 })
 
-// A node whose pods have no IPv6 goes on as it was: it becomes no IPv6 router because of its subnet.
+// A node whose pods have no IPv6 goes on as it was: it becomes no IPv6 router because of its
+// subnet.
 const wantsIpv6 = ({ config, sandboxes }: State): boolean =>
   config.families.includes(6) ||
   [...sandboxes.values()].some(({ addresses }) => addresses.some(({ ip }) => familyOf(ip) === 6))

@@ -51,7 +51,7 @@ const growPool = (draft: Draft, growth: Growth): void => {
   // What a NIC has been promised comes call by call, and is not ordered again elsewhere.
   const promised = Math.max(0, missing() - want.left)
   // Room on NICs that are busy just now is used as soon as their call returns.
-  while (missing() > roomLeft(draft, growth)) {
+  while (missing() > 0 && missing() > roomLeft(draft, growth)) {
     const places = missing() - promised
     if (!(places > 0) || !addNic(draft, { ...growth, ...want, places })) return
   }

@@ -1,5 +1,5 @@
-// What is said of pods whose NIC or block somebody took away: to CHECK about one pod, to STATUS about
-// the node, and the same after a restart.
+// What is said of pods whose NIC or block somebody took away: to CHECK about one pod, to STATUS
+// about the node, and the same after a restart.
 
 import { expect, test } from 'vitest'
 import { changes } from './durable.ts'

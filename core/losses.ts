@@ -25,7 +25,9 @@ export const whatIsLost = (state: State): string | undefined => {
   return undefined
 }
 
-/** Why packets of a pod can go nowhere, whatever its wiring looks like; undefined while they can. */
+/**
+ * Why packets of a pod can go nowhere, whatever its wiring looks like; undefined while they can.
+ */
 export const lossOf = (state: State, sandbox: Sandbox): string | undefined => {
   const nic = state.nics.get(sandbox.nic)
   if (nic === undefined) return `${sandbox.nic}, whose addresses it has, is not known any more`

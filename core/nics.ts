@@ -4,7 +4,7 @@ import type { CloudAction } from './action.ts'
 import { changeNic, without, withNic } from './change.ts'
 import { after, defaultPool, type Millis, millis, type NicId, type PoolName } from './names.ts'
 import type { CloudNic } from './ports.ts'
-import { noteProblem } from './problems.ts'
+import { clearProblem, noteProblem } from './problems.ts'
 import type { Block, Nic, NicPhase, State } from './state.ts'
 
 /** What is remembered when a call about a NIC is sent, before it is known to have worked. */
@@ -75,8 +75,9 @@ export const adoptNic = (
   const intent = seen.token === undefined ? undefined : state.intents.get(seen.token)
   const nic = known ?? newNic(state, seen, { pool: intent?.pool ?? defaultPool, at, isTrusted })
   const adopted = withNic(state, nic)
-  if (seen.token === undefined) return adopted
-  return { ...adopted, intents: without(adopted.intents, seen.token) }
+  if (seen.token === undefined || intent === undefined) return adopted
+  // However its creation was answered: it worked.
+  return clearProblem({ ...adopted, intents: without(adopted.intents, seen.token) }, 'createNic')
 }
 
 /** A block as it is when we first learn of it. */
@@ -154,26 +155,26 @@ const placeOf = ({ phase }: Nic): number | undefined =>
 
 const noteAbsentDevice = (state: State, id: NicId, at: Millis): State => {
   if (state.nics.get(id)?.phase.kind !== 'attaching') return state
-  const then =
+  const next =
     'it is detached and deleted and another NIC is tried, look at the kernel log of the instance ' +
     'if it happens again'
-  return noteDevice(state, id, { then, at })
+  return noteDevice(state, id, { next, at })
 }
 
 /** A NIC that cannot be given up, because of its pods or of its cloud, has no device. */
 export const noteMissingDevice = (state: State, { id, phase }: Nic, at: Millis): State => {
   if (phase.kind !== 'attaching' || state.problems.has(`device ${id}`)) return state
-  const then = 'its addresses are not used until it does, look at the kernel log of the instance'
-  return noteDevice(state, id, { then, at })
+  const next = 'its addresses are not used until it does, look at the kernel log of the instance'
+  return noteDevice(state, id, { next, at })
 }
 
 const noteDevice = (
   state: State,
   id: NicId,
-  { then, at }: { readonly then: string; readonly at: Millis },
+  { next, at }: { readonly next: string; readonly at: Millis },
 ): State => {
   const seconds = state.config.appearWithinMs / 1000
-  const text = `${id} was attached but its device did not appear within ${seconds} s; ${then}`
+  const text = `${id} was attached but its device did not appear within ${seconds} s; ${next}`
   return noteProblem(state, `device ${id}`, { text, kind: 'host', at })
 }
 

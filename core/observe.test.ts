@@ -288,10 +288,12 @@ test('a NIC created with an answer that was lost is found by its token, in its p
     return refuse(action, refusal('transient', { ambiguous: true }))
   }, 'createNic')
   expect(node.state.intents.size).toBe(1)
+  expect([...node.state.problems.keys()]).toEqual(['createNic'])
   wait(node, 1)
   expect(deeds(node.turn())).toEqual([])
   node.answer()
   expect(node.state.intents.size).toBe(0)
+  expect(node.state.problems.size).toBe(0)
   expect(nicsText(node)).toBe('eni-1 ready 5, eni-2 created 1')
 })
 
@@ -358,4 +360,34 @@ test('what subnets are said to have is remembered beside their failures', () => 
   see(node)
   const [health] = node.state.subnets.values()
   expect(health).toMatchObject({ subnet: { id: 'subnet-1', available: 999 }, exhaustedUntil: 0 })
+})
+
+// With the ledger lost nobody knows which of the described blocks an earlier life has returned.
+test('a NIC that shows unknown blocks in the first moments is lent nothing before they count', () => {
+  const node = newNode({ pool: { warmTarget: 2 } }, { blocksMax: 2 })
+  node.state = { ...node.state, bornAt: node.now }
+  changed(node, 'eni-1', { blocks: [cidr('10.0.17.200/32'), cidr('10.0.17.201/32')] })
+  const early = deeds(node.pass(4_000)).filter(deed => /lend|create/.test(deed))
+  expect(early).toEqual([])
+  node.pass(10_000)
+  expect(countsText(node)).toBe('2 warm')
+})
+
+test('what could not be lent is no trouble any more once nobody needs it', () => {
+  const node = readyNode({ pool: { warmTarget: 1 } })
+  node.turn()
+  node.answer(action => refuse(action, refusal('transient')), 'lendBlocks')
+  expect([...node.state.problems.keys()]).toEqual(['lendBlocks eni-1'])
+  node.configure({ pool: { warmTarget: 0 } })
+  see(node)
+  expect([...node.state.problems.keys()]).toEqual([])
+})
+
+test('a right that is missing stays a trouble, needed or not', () => {
+  const node = readyNode({ pool: { warmTarget: 1 } })
+  node.turn()
+  node.answer(action => refuse(action, refusal('denied')), 'lendBlocks')
+  node.configure({ pool: { warmTarget: 0 } })
+  see(node)
+  expect([...node.state.problems.keys()]).toEqual(['lendBlocks eni-1'])
 })

@@ -2,15 +2,17 @@
 // descriptions lag: what we learnt or did less than `consistencyMs` before the description was
 // asked for is believed instead, and a thing must be missing twice before it counts as gone.
 
-import { dropBlocks, dropNic, healthOf, wantObservation, withNic, without } from './change.ts'
+import { changeNic, dropBlocks, dropNic, healthOf } from './change.ts'
+import { wantObservation, withNic, without } from './change.ts'
 import type { Cidr, Ip } from './ip.ts'
 import { lostBlockText, lostNicText } from './losses.ts'
 import { after, type Millis, millis, type NicId } from './names.ts'
 import { adoptNic, isBusy, newBlock, seenBlock } from './nics.ts'
+import { missingPlaces } from './places.ts'
 import type { CloudNic, CloudObservation } from './ports.ts'
 import { isCooling } from './pool.ts'
 import { clearProblem, noteProblem } from './problems.ts'
-import type { Block, Nic, State, Use } from './state.ts'
+import type { Block, Nic, Problem, State, Use } from './state.ts'
 
 type Context = { readonly at: Millis; readonly startedAt: Millis }
 
@@ -26,7 +28,17 @@ export const applyObservation = (state: State, seen: CloudObservation, context: 
   for (const nic of state.nics.values()) {
     if (!ids.has(nic.id)) next = mergeMissingNic(next, nic, context)
   }
-  return wantPrimary(settleIntents(next, context), context)
+  return forgetNeedless(wantPrimary(settleIntents(next, context), context), context)
+}
+
+// What could not be lent is no trouble any more when nobody needs it; a right that is missing is.
+const forgetNeedless = (state: State, { at }: Context): State => {
+  if ([...state.config.pools.keys()].some(pool => missingPlaces(state, pool, at) > 0)) return state
+  const isNeedless = ([subject, { kind }]: readonly [string, Problem]): boolean =>
+    kind !== 'denied' && (subject === 'createNic' || subject.startsWith('lendBlocks '))
+  return [...state.problems]
+    .filter(isNeedless)
+    .reduce((kept, [subject]) => clearProblem(kept, subject), state)
 }
 
 // A description without the primary NIC is a stale one, and nothing is built on it.
@@ -58,7 +70,11 @@ const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
     if (state.tombstones.has(seen.id)) return state
     const isTrusted = isTrustworthy(state, context)
     const adopted = adoptNic(state, seen, { at: context.at, isTrusted })
-    return isTrusted ? adopted : wantTrust(adopted)
+    if (isTrusted) return adopted
+    const isHolding = seen.blocks.length > 0 && seen.attachment.kind !== 'none'
+    return wantTrust(
+      isHolding ? changeNic(adopted, seen.id, nic => distrusted(state, nic)) : adopted,
+    )
   }
   if (!isAttachedHere(known)) {
     const merged = mergeUnattached(known, seen, context.at)
@@ -84,8 +100,8 @@ const mergeNic = (state: State, seen: CloudNic, context: Context): State => {
 const sameList = (before: readonly Ip[], now: readonly Ip[]): readonly Ip[] =>
   before.join() === now.join() ? before : now
 
-// The kernel has lost the device of a NIC that pods use: a description that is too old to tell of it
-// is followed by another one.
+// The kernel has lost the device of a NIC that pods use: a description that is too old to tell of
+// it is followed by another one.
 const lookAgainFor = (nic: Nic, state: State, { startedAt }: Context): State => {
   const { phase } = nic
   if (phase.kind !== 'attaching' || nic.device !== undefined || !hasPods(nic)) return state
@@ -99,6 +115,12 @@ const isTrustworthy = (state: State, { startedAt }: Context): boolean =>
 
 const wantTrust = (state: State): State =>
   wantObservation(state, after(state.bornAt, state.config.consistencyMs))
+
+// Nothing is lent to a NIC that may hold more than we believe: it could be full.
+const distrusted = (state: State, nic: Nic): Nic => ({
+  ...nic,
+  unsureSince: millis(after(state.bornAt, state.config.consistencyMs) - 1),
+})
 
 const isAttachedHere = (nic: Nic): boolean =>
   nic.phase.kind === 'attaching' || nic.phase.kind === 'wiring' || nic.phase.kind === 'ready'
@@ -167,15 +189,19 @@ const mergeBlocks = (
   }
   // What an earlier life returned may still be described for a while.
   const isTrusted = isTrustworthy(state, context)
-  for (const cidr of seen.blocks) {
-    const isNew = !blocks.has(cidr) && !gone.includes(cidr) && !state.tombstones.has(cidr)
-    if (isNew && isTrusted) blocks.set(cidr, newBlock(state, seenBlock(seen, cidr), context.at))
-    if (isNew && !isTrusted) next = wantTrust(next)
+  const news = seen.blocks.filter(
+    cidr => !blocks.has(cidr) && !gone.includes(cidr) && !state.tombstones.has(cidr),
+  )
+  if (isTrusted) {
+    for (const cidr of news) blocks.set(cidr, newBlock(state, seenBlock(seen, cidr), context.at))
   }
+  const isDoubtful = news.length > 0 && !isTrusted
+  const nic = isDoubtful ? distrusted(state, merge.nic) : merge.nic
+  if (isDoubtful) next = wantTrust(next)
   for (const cidr of [...gone, ...[...blocks].flatMap(foundBlock)]) {
     next = clearProblem(next, `block ${cidr}`)
   }
-  const merged = isSame(blocks, merge.nic.blocks) ? merge.nic : { ...merge.nic, blocks }
+  const merged = isSame(blocks, nic.blocks) ? nic : { ...nic, blocks }
   return withNic(next, forgetRested(dropBlocks(merged, gone), context.at))
 }
 

@@ -278,8 +278,8 @@ const applyNicFailed = (state: State, id: NicId, failed: Failed): State => {
   const delayed = delayNic(state, id, failed)
   const isFull = action.kind === 'attachNic' && failure.kind === 'limit'
   if (!isFull) return wantObservation(delayed, after(context.at, 1))
-  // No place on the instance: a NIC that was never attached goes again. One that a pod uses was, and
-  // somebody has detached it.
+  // No place on the instance: a NIC that was never attached goes again. One that a pod uses was,
+  // and somebody has detached it.
   const leaving = {
     kind: 'leaving',
     isDetached: true,

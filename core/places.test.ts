@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { chooseAddresses } from './assign.ts'
-import { cidr } from './ip.ts'
+import { cidr, ip } from './ip.ts'
 import { after, defaultPool, nicId } from './names.ts'
 import { missingPlaces, placesOf, readyPlaces, sparePlaces, surplusOf } from './places.ts'
 import { explain } from './reason.ts'
@@ -174,6 +174,22 @@ describe('two families', () => {
     expect(surplusOf(state, defaultPool, { family: 4, now })).toBe(3)
     expect(surplusOf(state, defaultPool, { family: 6, now })).toBe(3)
     expect(sparePlaces(state, defaultPool, now)).toBe(3)
+  })
+
+  // Alibaba's limit of IPv6 counts what the guest takes for itself; asked for one too many, the
+  // cloud refuses for ever.
+  test('an own address that takes a place leaves one fewer to lend, on that NIC alone', () => {
+    const node = readyNode({ families: [6] })
+    const { limits } = node.cloud.facts
+    const facts = { ...node.cloud.facts, limits: { ...limits, ownTakesPlaceIn: [6] as const } }
+    const primary = nicOf(node, 'eni-1')
+    const own = { ...primary, primaryAddresses: [...primary.primaryAddresses, ip('2001:db8::4')] }
+    const nics = new Map([...node.state.nics, [own.id, own]])
+    node.state = { ...node.state, node: facts, nics }
+    check(burst(node, 6), [
+      'lend 4 × /128 to eni-1, blocking',
+      'create NIC in subnet-1 with 2 × /128, blocking',
+    ])
   })
 
   test('an instance type without IPv6: nothing is lent, and the sentence says so', () => {

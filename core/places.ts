@@ -16,18 +16,34 @@ import type { Nic, State } from './state.ts'
 
 /** NICs whose addresses a pool counts on, now or when they have arrived. */
 export const nicsOf = (state: State, pool: PoolName, now: Millis): readonly Nic[] =>
-  [...state.nics.values()].filter(
-    nic => nic.pool === pool && nic.isManaged && !isStuck(state, nic, now),
-  )
+  [...state.nics.values()].filter(nic => countsIn(state, nic, { pool, now }))
+
+const countsIn = (
+  state: State,
+  nic: Nic,
+  { pool, now }: { readonly pool: PoolName; readonly now: Millis },
+): boolean => nic.pool === pool && nic.isManaged && !isStuck(state, nic, now)
+
+// Without a list of its own: this runs at every event.
+const sumOver = (
+  state: State,
+  where: { readonly pool: PoolName; readonly now: Millis },
+  figure: (nic: Nic) => number,
+): number => {
+  let total = 0
+  for (const nic of state.nics.values()) if (countsIn(state, nic, where)) total += figure(nic)
+  return total
+}
 
 /**
  * True when a NIC's device should have appeared long ago, or nobody will attach it: nothing may be
  * built on its addresses. Where the cloud can, and no pod is on it, it is given up.
  */
 export const isStuck = (state: State, { id, phase }: Nic, now: Millis): boolean => {
+  if (phase.kind !== 'created' && phase.kind !== 'attaching') return false
   if (isBusy(state, id)) return false
   if (phase.kind === 'created') return state.node?.limits.hotPlug === false
-  return phase.kind === 'attaching' && after(phase.since, state.config.appearWithinMs) <= now
+  return after(phase.since, state.config.appearWithinMs) <= now
 }
 
 /** Addresses of one family on a NIC that are free, will be soon, or have been asked for. */
@@ -62,11 +78,11 @@ export const placesOn = (state: State, nic: Nic, now: Millis): number =>
 
 /** Places of a pool, those of NICs that are being created included. */
 export const placesOf = (state: State, pool: PoolName, now: Millis): number =>
-  sum(nicsOf(state, pool, now), nic => placesOn(state, nic, now)) + intendedPlaces(state, pool)
+  sumOver(state, { pool, now }, nic => placesOn(state, nic, now)) + intendedPlaces(state, pool)
 
 /** Places where a pod can be put at once, before addresses held elsewhere are excluded. */
 export const readyPlaces = (state: State, pool: PoolName, now: Millis): number =>
-  sum(nicsOf(state, pool, now), nic => fewest(state, family => countNic(nic, family, now).warm))
+  sumOver(state, { pool, now }, nic => fewest(state, family => countNic(nic, family, now).warm))
 
 /**
  * Places to make now. Cooling addresses never count as warm, but they do fill the minimum. Never
@@ -77,14 +93,17 @@ export const missingPlaces = (state: State, pool: PoolName, now: Millis): number
   if (targets === undefined) return 0
   const { families } = state.config
   const intended = intendedPlaces(state, pool)
-  const nics = nicsOf(state, pool, now)
-  const usable = sum(nics, nic => placesOn(state, nic, now)) + intended
+  const usable = sumOver(state, { pool, now }, nic => placesOn(state, nic, now)) + intended
   const demand = countWaiting(state, pool) + targets.warmTarget - usable
   const held = (nic: Nic, family: Family): number =>
     usableOn(state, nic, { family, now }) + countNic(nic, family, now).cooling
-  const filling = sum(nics, nic => fewest(state, family => held(nic, family))) + intended
   const assigned = fewest(state, family => countPool(state, pool, { family, now }).assigned)
-  const missing = Math.max(demand, targets.minimum - assigned - filling)
+  const filling = (): number =>
+    sumOver(state, { pool, now }, nic => fewest(state, family => held(nic, family))) + intended
+  // Where nothing is to be filled nothing is counted.
+  const unfilled = targets.minimum > assigned ? targets.minimum - assigned - filling() : 0
+  const missing = Math.max(demand, unfilled)
+  if (!(missing > 0)) return 0
   const allowed = Math.max(...families.map(family => allowanceOf(state, pool, { family, now })))
   return Math.max(0, Math.min(missing, allowed))
 }
@@ -99,12 +118,12 @@ export const surplusOf = (
   { family, now }: { readonly family: Family; readonly now: Millis },
 ): number => {
   const needed = state.config.families.includes(family) ? neededPlaces(state, pool, now) : 0
-  return sum(nicsOf(state, pool, now), nic => freeOn(nic, family, now)) - needed
+  return sumOver(state, { pool, now }, nic => freeOn(nic, family, now)) - needed
 }
 
 /** Places that a pool holds beyond those it needs. Never more than the surplus of a family. */
 export const sparePlaces = (state: State, pool: PoolName, now: Millis): number =>
-  sum(nicsOf(state, pool, now), nic => fewest(state, family => freeOn(nic, family, now))) -
+  sumOver(state, { pool, now }, nic => fewest(state, family => freeOn(nic, family, now))) -
   neededPlaces(state, pool, now)
 
 /** Addresses of a NIC that are in no pod's use: what a stray uses is of no use to us either. */
@@ -113,7 +132,9 @@ export const freeOn = (nic: Nic, family: Family, now: Millis): number => {
   return warm + settling + cooling - stray
 }
 
-/** Addresses of a NIC that no place needs: the other family is the scarcer one, or none is wanted. */
+/**
+ * Addresses of a NIC that no place needs: the other family is the scarcer one, or none is wanted.
+ */
 export const looseOn = (
   state: State,
   nic: Nic,
@@ -125,8 +146,11 @@ export const looseOn = (
 }
 
 /** The smallest of a figure over all configured families. */
-export const fewest = (state: State, figure: (family: Family) => number): number =>
-  Math.min(...state.config.families.map(figure))
+export const fewest = (state: State, figure: (family: Family) => number): number => {
+  let least = Infinity
+  for (const family of state.config.families) least = Math.min(least, figure(family))
+  return least
+}
 
 // Beyond those that pods have. Families differ only where pods are older than the configuration.
 const neededPlaces = (state: State, pool: PoolName, now: Millis): number =>

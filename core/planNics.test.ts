@@ -119,6 +119,24 @@ test('a device that is another one than before is wired again', () => {
   phase(node, 'ready', 'eni-1')
 })
 
+test('a device that was renamed is known by its new name, and stays wired', () => {
+  const node = filledNode()
+  const { mac, device } = nicOf(node, 'eni-1')
+  if (device === undefined) throw new Error('the NIC has no device')
+  const report = {
+    devices: [{ ...device, name: 'ens5', mac }],
+    wiredSlots: [1],
+    podLinks: new Set<number>(),
+    strays: [],
+    goneNamespaces: new Set<never>(),
+    repaired: [],
+    failures: [],
+  }
+  node.apply({ kind: 'hostReconciled', report })
+  phase(node, 'ready', 'eni-1')
+  expect(nicOf(node, 'eni-1').device?.name).toBe('ens5')
+})
+
 test('an attachment that outlives the instance is asked to be protected', () => {
   const node = growing()
   node.answer(undefined, 'createNic')

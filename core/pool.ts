@@ -76,6 +76,7 @@ export const countPool = (
 
 /** Counts of one NIC and family. */
 export const countNic = (nic: Nic, family: Family, now: Millis): Counts => {
+  if (!familiesOn(nic).has(family)) return none
   const remembered = countsOf.get(nic)?.get(family)
   if (remembered !== undefined && holdsAt(remembered, now)) return remembered.counts
   const counts = count(nic, family, now)
@@ -153,6 +154,14 @@ const add = (a: Counts, b: Counts): Counts => ({
   changesAt: earlier(a.changesAt, b.changesAt),
 })
 
+const familiesOn = ({ blocks }: Nic): ReadonlySet<Family> => {
+  const known = familiesOf.get(blocks)
+  if (known !== undefined) return known
+  const families = new Set([...blocks.keys()].map(familyOf))
+  familiesOf.set(blocks, families)
+  return families
+}
+
 type Remembered = { readonly from: Millis; readonly counts: Counts }
 
 const holdsAt = ({ from, counts: { changesAt } }: Remembered, now: Millis): boolean =>
@@ -161,6 +170,7 @@ const holdsAt = ({ from, counts: { changesAt } }: Remembered, now: Millis): bool
 // Pure caches: NICs are immutable values, so their counts hold until the next passing of a time.
 const countsOf = new WeakMap<Nic, Map<Family, Remembered>>()
 const poolCountsOf = new WeakMap<State['nics'], Map<string, Remembered>>()
+const familiesOf = new WeakMap<Nic['blocks'], ReadonlySet<Family>>()
 const addressLists = new WeakMap<Block, readonly Ip[]>()
 
 const count = (nic: Nic, family: Family, now: Millis): Counts => {

@@ -59,7 +59,11 @@ export type Limits = {
   readonly hotPlug: boolean
   /** Blocks (secondary addresses or prefixes) one NIC can hold beside what it was born with. */
   readonly blocksPerNicMax: { readonly 4: number; readonly 6: number }
-  /** Blocks of both families on all NICs together (Azure); undefined where there is no such limit. */
+  /** Families in which a NIC's own address, where it has one, takes one of those places too. */
+  readonly ownTakesPlaceIn?: readonly Family[]
+  /**
+   * Blocks of both families on all NICs together (Azure); undefined where there is no such limit.
+   */
   readonly blocksPerNodeMax: number | undefined
   /** Whether /28 blocks can be lent to this instance. */
   readonly prefixes: boolean

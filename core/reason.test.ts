@@ -135,6 +135,23 @@ test('the instance is full', () => {
   )
 })
 
+test('the configuration keeps NICs away', () => {
+  const node = waiting(readyNode({ nicsMax: 1 }, { nicsMax: 3, blocksMax: 2 }), 3)
+  node.pass(10_000)
+  check(
+    node,
+    'NicLimit: nicsMaximum keeps this node at 1 of the 3 NICs of instance type test.large, and 2 ' +
+      'addresses are in use; raise nicsMaximum or lower max-pods',
+  )
+})
+
+test('a full subnet where no NIC can be added', () => {
+  const node = waiting(readyNode({}, { hotPlug: false }))
+  refuseAll(node, 'exhausted', ['lendBlocks'])
+  const want = 'subnet subnet-1 (zone a) is exhausted; lower warm targets on its nodes or widen it'
+  check(node, `Exhausted: ${want}`)
+})
+
 test('the account has no room for a NIC', () => {
   const node = waiting(readyNode(), 7)
   refuseAll(node, 'limit', ['createNic'])

@@ -7,7 +7,7 @@ import { type Family, familyOf } from './ip.ts'
 import type { Millis, PoolName } from './names.ts'
 import { isBusy } from './nics.ts'
 import { isStuck } from './places.ts'
-import { countPool, inFlight, isCooling } from './pool.ts'
+import { type Counts, countPool, inFlight, isCooling } from './pool.ts'
 import type { HostFailure, NodeFacts } from './ports.ts'
 import { hasRoom, isAnyUnsure, lacksFamily, roomOnNode } from './room.ts'
 import type { AddRequest, Problem, State } from './state.ts'
@@ -139,10 +139,12 @@ const exhausted = (state: State, now: Millis): Cause | undefined => {
   if (full.length === 0) return undefined
   const names = full.map(({ id, zone }) => `${id} (zone ${zone})`).join(', ')
   const verb = full.length === 1 ? 'is exhausted' : 'are exhausted'
-  return {
-    code: 'Exhausted',
-    why: `subnet ${names} ${verb}; add a subnet or lower warm targets on its nodes`,
-  }
+  // Where NICs cannot be added, neither can the subnets they would lie in.
+  const advice =
+    state.node?.limits.hotPlug === false
+      ? 'lower warm targets on its nodes or widen it'
+      : 'add a subnet or lower warm targets on its nodes'
+  return { code: 'Exhausted', why: `subnet ${names} ${verb}; ${advice}` }
 }
 
 const movingNic = (state: State, now: Millis): string | undefined => {
@@ -188,7 +190,7 @@ const isAnyReady = (state: State): boolean =>
 
 const limitOrCooling = (
   state: State,
-  tally: { readonly cooling: number; readonly assigned: number },
+  tally: Pick<Counts, 'cooling' | 'assigned' | 'releasing'>,
   { pool, family, now }: Where,
 ): Cause => {
   const { node, config } = state
@@ -206,7 +208,7 @@ const limitOrCooling = (
     return { code: 'WaitingForCloud', why }
   }
   const stuck = stuckNic(state)
-  if (stuck !== undefined) return { code: 'WaitingForCloud', why: stuck.text }
+  if (stuck !== undefined) return { code: 'WaitingForCloud', why: stuck }
   const absent = absentDevice(state, now)
   if (absent !== undefined) return { code: 'WaitingForNic', why: absent.text }
   const create = state.problems.get('createNic')
@@ -215,6 +217,9 @@ const limitOrCooling = (
   if (isHeldUp) return { code: 'NicLimit', why: create.text }
   const isComing = inFlight(state, pool, family) > 0
   if (isComing) return { code: 'WaitingForCloud', why: onTheirWay }
+  // What is on its way back makes room on the instance.
+  const isShared = node?.limits.blocksPerNodeMax !== undefined
+  if (isShared && tally.releasing > 0) return { code: 'WaitingForCloud', why: onTheirWay }
   const limit = node === undefined ? undefined : limitOf(state, node, tally.assigned)
   if (limit !== undefined) return { code: 'NicLimit', why: limit }
   const last = [...state.problems.values()].at(-1)
@@ -233,6 +238,13 @@ const limitOf = (state: State, node: NodeFacts, assigned: number): string | unde
     )
   }
   if (hasPlace(state, node) || hasRoom(state)) return undefined
+  const nicsMax = state.config.nicsMax ?? Infinity
+  if (hotPlug && nicsMax < node.limits.nicsMax) {
+    return (
+      `nicsMaximum keeps this node at ${nicsMax} of the ${node.limits.nicsMax} NICs of ${type}, ` +
+      `and ${assigned} addresses are in use; raise nicsMaximum or lower max-pods`
+    )
+  }
   if (hotPlug) {
     return (
       `${type} has all its NICs and ${assigned} addresses in use; lower max-pods or use a larger ` +
@@ -252,12 +264,12 @@ const limitOf = (state: State, node: NodeFacts, assigned: number): string | unde
 const onTheirWay = 'addresses are on their way; the pod is tried again'
 
 // A NIC on its way out that cannot be detached or deleted keeps the place of the next one.
-const stuckNic = (state: State): Problem | undefined => {
+const stuckNic = (state: State): string | undefined => {
   for (const { id, phase } of state.nics.values()) {
     if (phase.kind !== 'leaving') continue
     const call = phase.isDetached ? 'deleteNic' : 'detachNic'
     const problem = state.problems.get(`${call} ${id}`)
-    if (problem !== undefined) return problem
+    return problem?.text ?? `${id} is being given up to make room; the pod is tried again`
   }
   return undefined
 }

@@ -33,8 +33,8 @@ export const isHere = ({ phase, isManaged, missingSince }: Nic): boolean =>
 export const nicSupplies = (draft: Draft, nic: Nic): readonly Supply[] => {
   const { state, now } = draft
   return state.config.families.map(family => {
-    const limit = state.node?.limits.blocksPerNicMax[family] ?? 0
-    const room = limit - blocksOn(nic, family) - comingTo(state, nic, family).blocks
+    const room =
+      limitOn(state, nic, family) - blocksOn(nic, family) - comingTo(state, nic, family).blocks
     const usable = usableOn(state, nic, { family, now })
     return supplyOf(draft, { pool: nic.pool, subnet: nic.subnet, family, usable, room })
   })
@@ -51,8 +51,8 @@ export const newNicSupplies = (
   })
 
 /**
- * The most places up to `goal` that the supplies make together, with no more than `blocksMax` blocks
- * lent in all: a family alone makes no place, so none may starve the other.
+ * The most places up to `goal` that the supplies make together, with no more than `blocksMax`
+ * blocks lent in all: a family alone makes no place, so none may starve the other.
  */
 export const reachOf = (supplies: readonly Supply[], goal: number, blocksMax: number): number => {
   const most = supplies.map(supply => supply.usable + supply.blocksMax * sizeOf(supply))
@@ -84,6 +84,8 @@ export const roomOnNode = (state: State): number => {
   if (isAnyUnsure(state)) return 0
   let held = 0
   for (const nic of state.nics.values()) {
+    // One that somebody detached, and nobody can attach again now, is not on the instance.
+    if (nic.phase.kind === 'created' && state.node?.limits.hotPlug === false) continue
     for (const family of [4, 6] as const) {
       held += blocksOn(nic, family) + comingTo(state, nic, family).blocks
     }
@@ -99,22 +101,39 @@ export const isAnyUnsure = (state: State): boolean =>
 /** True when some NIC can take a block of every family, as far as limits go. */
 export const hasRoom = (state: State): boolean => {
   const { families } = state.config
-  const limits = state.node?.limits.blocksPerNicMax
-  if (limits === undefined || roomOnNode(state) < families.length) return false
+  if (roomOnNode(state) < families.length) return false
+  const hasPlaceFor = (nic: Nic, family: Family): boolean =>
+    blocksOn(nic, family) < limitOn(state, nic, family)
   return [...state.nics.values()].some(
-    nic => isHere(nic) && families.every(family => blocksOn(nic, family) < limits[family]),
+    nic => isHere(nic) && families.every(family => hasPlaceFor(nic, family)),
   )
 }
 
+// Alibaba's limit of IPv6 counts the one that the guest takes for itself, which only the primary
+// NIC has.
+const limitOn = ({ node }: State, nic: Nic, family: Family): number => {
+  if (node === undefined) return 0
+  const { blocksPerNicMax, ownTakesPlaceIn = [] } = node.limits
+  const own = nic.primaryAddresses.filter(address => familyOf(address) === family).length
+  return blocksPerNicMax[family] - (ownTakesPlaceIn.includes(family) ? own : 0)
+}
+
 /** Blocks that count against the NIC's limit. */
-export const blocksOn = (nic: Nic, family: Family): number =>
-  // A lost block has left its place on the NIC, and what the NIC was born with takes none.
-  nic.phase.kind === 'lost'
-    ? 0
-    : [...nic.blocks.values()].filter(
-        ({ cidr, isFixed, phase }) =>
-          familyOf(cidr) === family && !isFixed && phase.kind !== 'lost',
-      ).length
+export const blocksOn = (nic: Nic, family: Family): number => {
+  if (nic.phase.kind === 'lost') return 0
+  const known = blockCounts.get(nic.blocks)
+  if (known !== undefined) return known[family]
+  const counts = { 4: 0, 6: 0 }
+  for (const { cidr, isFixed, phase } of nic.blocks.values()) {
+    // A lost block has left its place on the NIC, and what the NIC was born with takes none.
+    if (!isFixed && phase.kind !== 'lost') counts[familyOf(cidr)]++
+  }
+  blockCounts.set(nic.blocks, counts)
+  return counts[family]
+}
+
+// A pure cache: the blocks of a NIC are an immutable value.
+const blockCounts = new WeakMap<Nic['blocks'], { readonly [F in Family]: number }>()
 
 /** True when a subnet is known to have no prefix of the family. */
 export const lacksFamily = (state: State, id: Nic['subnet'], family: Family): boolean => {

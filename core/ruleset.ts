@@ -96,8 +96,8 @@ const fromPods = (nics: readonly PresentNic[]): readonly string[] => [
   '  chain from_pods {',
   '    iif . ip saddr vmap @pods4',
   '    iif . ip6 saddr vmap @pods6',
-  // A pod's kernel asks for routers, neighbours and groups by itself (RFC 4861, 3810). Nobody has to
-  // hear it: both ends know each other by permanent entries, and a pod is no router.
+  // A pod's kernel asks for routers, neighbours and groups by itself (RFC 4861, 3810). Nobody has
+  // to hear it: both ends know each other by permanent entries, and a pod is no router.
   '    ip6 saddr { ::, fe80::/10 } meta l4proto ipv6-icmp drop',
   '    counter drop comment "spoofed"',
   '  }',

@@ -29,7 +29,9 @@ export type NicWiring = {
   readonly mac: Mac
   readonly isPrimary: boolean
   readonly primaryAddresses: readonly Ip[]
-  /** Next hop per family that pods have; an IPv6 one may be link-local or an address of the subnet. */
+  /**
+   * Next hop per family that pods have; an IPv6 one may be link-local or an address of the subnet.
+   */
   readonly gateways: readonly Ip[]
 }
 

@@ -10,3 +10,15 @@ export interface Account {
     readonly deniedActions?: readonly string[]
   }[]
 }
+
+/**
+ * The key for a client that nobody gave one: the first of the first account. A key without a secret
+ * is not verified, but clients insist on having one.
+ */
+export const firstKey = (
+  accounts: readonly Account[],
+  otherwise: Account,
+): { readonly accessKeyId: string; readonly secretAccessKey: string } => {
+  const key = accounts[0]?.keys[0] ?? otherwise.keys[0]
+  return { accessKeyId: key?.accessKeyId ?? '', secretAccessKey: key?.secretAccessKey ?? 'any' }
+}

@@ -210,8 +210,9 @@ const strayAddresses = (strays: ReadonlySet<number>): HostReport['strays'] => {
   }))
 }
 
-// An IPv4 address of the primary NIC is there since the node has a network; an IPv6 one comes later,
-// or never where the image asks nobody for it, and the kernel refuses a source that it does not have.
+// An IPv4 address of the primary NIC is there since the node has a network; an IPv6 one comes
+// later, or never where the image asks nobody for it, and the kernel refuses a source that it does
+// not have.
 const sourcesOf = (
   { primaryAddresses }: PresentNic,
   held: readonly { readonly ip: Ip }[],

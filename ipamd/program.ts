@@ -2,11 +2,16 @@
 // the rest of the command line tool in memory.
 
 import { parseArgs } from 'node:util'
-import { runDaemon } from './main.ts'
+import { ensureFlags } from './flags.ts'
+
+// Before anything else is loaded.
+ensureFlags()
 
 const { values } = parseArgs({
   options: { config: { type: 'string' }, seed: { type: 'string' } },
   strict: true,
 })
 
-void runDaemon({ config: values.config, seed: values.seed }).then(code => process.exit(code))
+void import('./main.ts')
+  .then(({ runDaemon }) => runDaemon({ config: values.config, seed: values.seed }))
+  .then(code => process.exit(code))

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type Millis, millis } from '#core/names.ts'
-import { createRest, eventsMin, quietMs } from './rest.ts'
+import { againMs, createRest, eventsMin, quietMs } from './rest.ts'
 
 /** Counts rests on a clock with one timer. */
 const setUp = () => {
@@ -32,13 +32,16 @@ const setUp = () => {
   return { pass, work, rest, rests: () => rests }
 }
 
-test('the start is followed by one rest', () => {
+test('the start is followed by a rest, and that by more, far apart', () => {
   const { pass, rests } = setUp()
   pass(quietMs - 1)
   expect(rests()).toBe(0)
   pass(1)
-  pass(100 * quietMs)
   expect(rests()).toBe(1)
+  pass(againMs - 1)
+  expect(rests()).toBe(1)
+  pass(1)
+  expect(rests()).toBe(2)
 })
 
 test('work that goes on is not disturbed', () => {
@@ -52,14 +55,27 @@ test('work that goes on is not disturbed', () => {
   expect(rests()).toBe(1)
 })
 
-test('a few events are not worth a rest', () => {
+test('a few events are not worth a rest of their own', () => {
   const { pass, work, rests } = setUp()
   pass(quietMs)
   work(eventsMin - 1)
-  pass(10 * quietMs)
+  pass(againMs - 1)
   expect(rests()).toBe(1)
   work(1)
+  pass(quietMs - 1)
+  expect(rests()).toBe(1)
+  pass(1)
+  expect(rests()).toBe(2)
+})
+
+test('work that begins again is waited for', () => {
+  const { pass, work, rests } = setUp()
   pass(quietMs)
+  pass(againMs - 1)
+  work(1)
+  pass(1)
+  expect(rests()).toBe(1)
+  pass(quietMs - 1)
   expect(rests()).toBe(2)
 })
 

@@ -6,7 +6,7 @@ import type { Clock } from '#core/ports.ts'
 
 export type RestParts = {
   readonly clock: Clock
-  /** Called once when a rest begins. */
+  /** Called when a rest begins, and now and then while it lasts. */
   readonly onRest: () => void
 }
 
@@ -20,28 +20,31 @@ export type Rest = {
 export const quietMs = 10_000
 /** A rest is worth its pause after so many events; an observation alone is a handful. */
 export const eventsMin = 100
+/** Comparing the kernel leaves garbage, too. */
+export const againMs = 120_000
 
 /** The start of a process counts as work. */
 export const createRest = ({ clock, onRest }: RestParts): Rest => {
-  let events = eventsMin
+  let events = 0
   let lastAt: Millis = clock.now()
-  let cancel: (() => void) | undefined
+  let cancel: () => void
+  const lookAt = (at: Millis): void => void (cancel = clock.at(at, look))
   const look = (): void => {
     const restAt = after(lastAt, quietMs)
-    if (clock.now() < restAt) return void (cancel = clock.at(restAt, look))
-    cancel = undefined
+    if (clock.now() < restAt) return lookAt(restAt)
     events = 0
     onRest()
+    lookAt(after(clock.now(), againMs))
   }
-  cancel = clock.at(after(lastAt, quietMs), look)
+  lookAt(after(lastAt, quietMs))
   return {
     busy: () => {
       lastAt = clock.now()
       events += 1
-      if (cancel === undefined && !(events < eventsMin)) {
-        cancel = clock.at(after(lastAt, quietMs), look)
-      }
+      if (events !== eventsMin) return
+      cancel()
+      lookAt(after(lastAt, quietMs))
     },
-    stop: () => cancel?.(),
+    stop: () => cancel(),
   }
 }

@@ -161,3 +161,17 @@ test('why: waiting, assigned, unknown', () => {
     forMs: 0,
   })
 })
+
+test('a NIC of somebody else is shown as such, not as one that is never ready', () => {
+  const node = filledNode()
+  const first = node.cloud.nics.get(nicId('eni-1'))!
+  const attachment = { ...first.attachment, deviceIndex: 1 } as typeof first.attachment
+  const theirs = { id: nicId('eni-9'), isPrimary: false, isManaged: false, attachment, blocks: [] }
+  node.cloud.nics.set(nicId('eni-9'), { ...first, ...theirs })
+  node.pass(100_000)
+  const shown = view(node).nics.map(({ id, phase }) => [id, phase])
+  expect(shown).toEqual([
+    ['eni-1', 'ready'],
+    ['eni-9', 'foreign'],
+  ])
+})

@@ -95,7 +95,8 @@ const nicView = (state: State, nic: Nic, now: Millis) => ({
   subnet: nic.subnet,
   primary: nic.isPrimary,
   managed: nic.isManaged,
-  phase: nic.phase.kind,
+  // What is not ours has no life that we know of.
+  phase: nic.isManaged ? nic.phase.kind : 'foreign',
   primaryAddresses: nic.primaryAddresses,
   blocks: [...nic.blocks.keys()],
   addresses: [...nic.blocks.keys()].flatMap(block =>

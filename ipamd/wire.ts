@@ -20,7 +20,8 @@ import {
   type Request,
 } from '#linux/kernel.ts'
 import { openNamespace } from '#linux/namespace.ts'
-import { writeSysctl } from '#linux/sysctl.ts'
+import { ExchangeError } from '#linux/native.ts'
+import { writeSysctl, writeSysctlIn } from '#linux/sysctl.ts'
 import { addAddress, SCOPE } from '#linux/netlink/address.ts'
 import { changeLink, createVeth, removeLink } from '#linux/netlink/link.ts'
 import { replaceNeighbour } from '#linux/netlink/neighbour.ts'
@@ -49,6 +50,7 @@ export const wirePod = (pod: PodWiring, { sources, isLeaving }: Surroundings): H
   if (made.kind === 'failed') return made
   const outcome = firstFailure([
     () => shutEars(pod),
+    () => openIpv6(pod, open.fd),
     () => configurePod(pod, open.fd),
     () => refusal(pod, request(OWN_NAMESPACE, hostRequests(pod, sources))),
     () => refusal(pod, [changeElements(OWN_NAMESPACE, elementChanges(pod, 'add'))]),
@@ -76,8 +78,8 @@ export const isAbsent = (ack: Ack): boolean =>
   !ack.ok && ['ESRCH', 'ENOENT', 'ENODEV'].includes(ack.code)
 
 // An IPv6 gateway needs no promise that it is on the link: a link-local one is, and for another the
-// kernel asks the same table, where its link route lies. With the promise it would ask the main table,
-// and refuse the gateway of a secondary NIC whose subnet is the primary one's
+// kernel asks the same table, where its link route lies. With the promise it would ask the main
+// table, and refuse the gateway of a secondary NIC whose subnet is the primary one's
 // (ip6_route_check_nh_onlink, net/ipv6/route.c).
 export const toRoute = (route: RouteSpec): NewRoute => ({
   destination: route.destination,
@@ -215,12 +217,26 @@ const hostRequests = (pod: PodWiring, sources: readonly Ip[]): readonly Request[
 const withoutLinkLocal = (index: number): Request =>
   changeLink({ index, ipv6AddressGeneration: 'none' })
 
-// A pod is no router, whatever it says. Its packets are dropped by rule (core/ruleset.ts); where the
-// setting cannot be written, that is enough.
+// A pod is no router, whatever it says. Its packets are dropped by rule (core/ruleset.ts); where
+// the setting cannot be written, that is enough.
 const shutEars = (pod: PodWiring): HostOutcome => {
   const hasIpv6 = pod.ips.some(ip => familyOf(ip) === 6)
   if (hasIpv6) writeSysctl(`ipv6/conf/${pod.hostName}/accept_ra`, 0)
   return ok
+}
+
+// Some runtimes make namespaces in which IPv6 is switched off for every new link.
+const openIpv6 = (pod: PodWiring, netnsFd: number): HostOutcome => {
+  if (!pod.ips.some(ip => familyOf(ip) === 6)) return ok
+  const name = `ipv6/conf/${pod.ifName}/disable_ipv6`
+  try {
+    writeSysctlIn(netnsFd, name, 0)
+    return ok
+  } catch (error) {
+    if (!(error instanceof ExchangeError)) throw error
+    const what = `cannot switch IPv6 on for ${pod.ifName} in ${pod.netns}`
+    return failed(error.code, `${what}: ${error.message}; give pods IPv4 only, or enable IPv6`)
+  }
 }
 
 const undo = (pod: PodWiring): void => {

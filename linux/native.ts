@@ -39,6 +39,12 @@ export const transact = (netnsFd: number, bytes: Uint8Array, protocol: Protocol 
   throw new ExchangeError(-answers, `cannot exchange netlink messages in ${where}`)
 }
 
+/** Writes a file below /proc/sys/net as a namespace sees it. Throws ExchangeError. */
+export const writeSetting = (netnsFd: number, path: string, text: string): void => {
+  const errno = -addon().writeSetting(netnsFd, path, text)
+  if (errno !== 0) throw new ExchangeError(errno, `cannot write ${text} to ${path}`)
+}
+
 /**
  * Deletes a link of the process's own namespace on a background thread and resolves with its errno:
  * 0 when gone, 19 (ENODEV) when there was none, 105 (ENOBUFS) when 65,536 already wait.
@@ -60,6 +66,7 @@ const advice = (code: string): string =>
 
 type Addon = {
   transact(netnsFd: number, bytes: Uint8Array, protocol: Protocol): Buffer | number
+  writeSetting(netnsFd: number, path: string, text: string): number
   deleteLink(ifindex: number, done: (errno: number) => void): void
   peerCredentials(fd: number): Credentials | number
 }

@@ -1,7 +1,9 @@
-// Network sysctls of the process's own namespace. IPv4 settings of single links go through netlink
-// (netlink/link.ts); here are the ones it does not know, such as ipv4/ip_forward.
+// Network sysctls, of the process's own namespace unless one is named. IPv4 settings of single
+// links go through netlink (netlink/link.ts); here are those it does not know, such as
+// ipv4/ip_forward.
 
 import { readFileSync, writeFileSync } from 'node:fs'
+import { writeSetting } from './native.ts'
 
 /** Success, or one sentence that says why not. */
 export type Written = { readonly ok: true } | { readonly ok: false; readonly message: string }
@@ -34,6 +36,10 @@ export const writeSysctl = (name: string, value: string | number): Written => {
     }
   }
 }
+
+/** Sets a sysctl of another namespace. Throws ExchangeError. */
+export const writeSysctlIn = (netnsFd: number, name: string, value: string | number): void =>
+  writeSetting(netnsFd, pathOf(name), String(value))
 
 const ADVICE: Readonly<Record<string, string>> = {
   EACCES: 'run as root',

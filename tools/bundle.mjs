@@ -1,5 +1,5 @@
-// Bundles the daemon into dist/: one file for it, one for its cloud process and one per provider, so
-// that only the active cloud's SDK is ever read. Runs only when a source is newer than the bundle.
+// Bundles the daemon into dist/: one file for it, one for its cloud process and one per provider,
+// so that only the active cloud's SDK is ever read. Runs only when a source is newer than that.
 
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { mkdir, rename, writeFile, chmod } from 'node:fs/promises'
@@ -37,7 +37,7 @@ export const buildBundle = async () => {
       mainFields: ['module', 'main'],
       logOverride: { 'empty-import-meta': 'silent' },
       logLevel: 'warning',
-      plugins: [providersApart(name), shaken(join(root, 'providers', 'alibaba'))],
+      plugins: [providersApart(name), fewerMetrics, shaken(join(root, 'providers', 'alibaba'))],
     })
     await rename(outfile, join(root, 'dist', name))
   }
@@ -56,6 +56,21 @@ const providersApart = name => ({
     }))
   },
 })
+
+// Parts of prom-client that nobody here calls and that load TLS and the cluster module with them:
+// 9 MiB of the daemon's memory.
+const fewerMetrics = {
+  name: 'fewer-metrics',
+  setup: build => {
+    const filter = /^\.\/lib\/(pushgateway|cluster|defaultMetrics)$/
+    build.onResolve({ filter }, ({ path, resolveDir }) =>
+      resolveDir.endsWith(join('node_modules', 'prom-client'))
+        ? { path, namespace: 'left-out' }
+        : undefined,
+    )
+    build.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({ contents: '' }))
+  },
+}
 
 // What the CNI executable runs when somebody calls it with arguments.
 const writeLauncher = async () => {

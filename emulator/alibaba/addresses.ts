@@ -9,6 +9,7 @@ import {
 } from '#emulator/model/addresses.ts'
 import { type Nic, slots6Of } from '#emulator/model/types.ts'
 import { instanceOf } from '#emulator/model/world.ts'
+import { limitedLend } from '#emulator/wire/lend.ts'
 import { type Action, type Actions, type CallContext, ecs } from './action.ts'
 import { ApiError, conflictingParameters, missingParameter } from './errors.ts'
 import { idempotent } from './idempotence.ts'
@@ -70,16 +71,6 @@ export const addressActions: Actions = {
   AssignIpv6Addresses: assignIpv6Addresses,
   UnassignIpv6Addresses: unassignIpv6Addresses,
 }
-
-/** Reduces a request by count to what a `partial` fault grants; explicit blocks are kept. */
-export const limitedLend = (lend: LendRequest, granted: number | undefined): LendRequest =>
-  granted === undefined
-    ? lend
-    : {
-        ...lend,
-        addressCount: Math.min(lend.addressCount, granted),
-        prefixCount: Math.min(lend.prefixCount, granted),
-      }
 
 /** IPv4 blocks that a call asks for in one of four ways. */
 export const readLend4 = (

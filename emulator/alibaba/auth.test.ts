@@ -3,9 +3,11 @@
 // refused.
 import { expect, test } from 'vitest'
 import { chanceOf } from '#emulator/model/chance.ts'
-import { type SignedRequest, createAuthenticate } from './auth.ts'
+import type { WireCall } from '#emulator/wire/answer.ts'
+import type { AccessKey } from '#emulator/wire/keys.ts'
+import { createAuthenticate } from './auth.ts'
 import { ApiError } from './errors.ts'
-import { type AccessKey, createKeyRing } from './keys.ts'
+import { createKeyRing } from './keys.ts'
 
 const emptyHash = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
@@ -13,11 +15,10 @@ const key = (accessKeyId: string, secret: string, more: Partial<AccessKey> = {})
   accessKeyId,
   secret,
   accountId: '1',
-  securityToken: undefined,
+  sessionToken: undefined,
   expiresAt: undefined,
   deniedActions: [],
-  principal: { type: 'SubUser', name: accessKeyId },
-  instanceId: undefined,
+  role: undefined,
   ...more,
 })
 
@@ -25,13 +26,13 @@ const at = Date.parse('2026-01-01T00:00:00Z')
 
 const keys = [
   key('YourAccessKeyId', 'YourAccessKeySecret'),
-  key('STS.KEY', 's3cret/+=', { securityToken: 'tok==', expiresAt: at + 3600_000 }),
+  key('STS.KEY', 's3cret/+=', { sessionToken: 'tok==', expiresAt: at + 3600_000 }),
 ]
 
 const credential = (id: string, headers: string, signature: string): string =>
   `ACS3-HMAC-SHA256 Credential=${id},SignedHeaders=${headers},Signature=${signature}`
 
-const published: SignedRequest = {
+const published: WireCall = {
   method: 'POST',
   url: '/?RegionId=cn-shanghai&ImageId=win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd',
   body: '',
@@ -50,7 +51,7 @@ const published: SignedRequest = {
   },
 }
 
-const awkward: SignedRequest = {
+const awkward: WireCall = {
   method: 'POST',
   // Out of order, and with a plus for the space: what counts is the value.
   url:
@@ -88,13 +89,13 @@ const resultOf = (act: () => AccessKey): string => {
 
 const fresh = () => createAuthenticate(createKeyRing(chanceOf(1), keys))
 
-const check = (request: SignedRequest, now: number, want: string): void =>
+const check = (request: WireCall, now: number, want: string): void =>
   expect(resultOf(() => fresh()(request, now))).toBe(want)
 
-const changed = (
-  request: SignedRequest,
-  headers: Readonly<Record<string, string>>,
-): SignedRequest => ({ ...request, headers: { ...request.headers, ...headers } })
+const changed = (request: WireCall, headers: Readonly<Record<string, string>>): WireCall => ({
+  ...request,
+  headers: { ...request.headers, ...headers },
+})
 
 test('the published example, and one with a token and characters that clients escape', () => {
   check(published, publishedAt, 'YourAccessKeyId')
@@ -158,7 +159,7 @@ test('a security token belongs to its key and to its time', () => {
   check(of('other'), at, '400 InvalidSecurityToken.MismatchWithAccessKey')
   const expired = createAuthenticate(
     createKeyRing(chanceOf(1), [
-      key('STS.KEY', 's3cret/+=', { securityToken: 'tok==', expiresAt: at }),
+      key('STS.KEY', 's3cret/+=', { sessionToken: 'tok==', expiresAt: at }),
     ]),
   )
   expect(resultOf(() => expired(awkward, at))).toBe('400 InvalidSecurityToken.Expired')

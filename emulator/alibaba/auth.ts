@@ -1,18 +1,10 @@
 // Signature version 3 as the server sees it: who signed, with a known key, in time, only once, and
 // (when the key's secret is known) correctly. OpenAPI guide, "V3 request syntax and signature".
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { WireCall } from '#emulator/wire/answer.ts'
+import type { AccessKey, KeyRing } from '#emulator/wire/keys.ts'
+import { canonicalRequest, sha256 } from '#emulator/wire/signature.ts'
 import { ApiError, missingParameter } from './errors.ts'
-import type { AccessKey, KeyRing } from './keys.ts'
-
-/** What of a request the signature covers. */
-export interface SignedRequest {
-  readonly method: string
-  /** Path and query as sent. */
-  readonly url: string
-  readonly headers: IncomingHttpHeaders
-  readonly body: string
-}
 
 /** A clock that is off by more than this is refused. */
 const skewMaxMs = 15 * 60_000
@@ -23,7 +15,7 @@ const nonceLifeMs = 2 * skewMaxMs
 const algorithm = 'ACS3-HMAC-SHA256'
 
 /** The caller's key, or the error that its absence deserves. */
-export type Authenticate = (request: SignedRequest, now: number) => AccessKey
+export type Authenticate = (request: WireCall, now: number) => AccessKey
 
 /** Remembers the nonces that it has seen. */
 export const createAuthenticate = (keys: KeyRing): Authenticate => {
@@ -69,7 +61,7 @@ const parse = (authorization: string): Signature => {
   return { accessKeyId, signedHeaders: headers.split(';'), signature }
 }
 
-const checkDate = (request: SignedRequest, now: number): void => {
+const checkDate = (request: WireCall, now: number): void => {
   const text = required(request, 'x-acs-date')
   const date = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(date)) {
@@ -83,13 +75,13 @@ const checkDate = (request: SignedRequest, now: number): void => {
   }
 }
 
-const checkToken = (request: SignedRequest, key: AccessKey, now: number): void => {
-  if (key.securityToken === undefined) return
+const checkToken = (request: WireCall, key: AccessKey, now: number): void => {
+  if (key.sessionToken === undefined) return
   const token = header(request, 'x-acs-security-token')
   if (token === '') {
     throw new ApiError('MissingSecurityToken', 'SecurityToken is mandatory for this action.')
   }
-  if (token !== key.securityToken) {
+  if (token !== key.sessionToken) {
     throw new ApiError(
       'InvalidSecurityToken.MismatchWithAccessKey',
       'Specified SecurityToken mismatch with the AccessKey.',
@@ -100,29 +92,25 @@ const checkToken = (request: SignedRequest, key: AccessKey, now: number): void =
   }
 }
 
-const verify = (request: SignedRequest, signature: Signature, secret: string): void => {
+const verify = (request: WireCall, signature: Signature, secret: string): void => {
   const [path = '/', query = ''] = request.url.split('?', 2)
-  const payload = sha256(request.body)
-  const canonical = [
-    request.method,
+  const canonical = canonicalRequest(request, {
     path,
-    canonicalQuery(query),
-    ...signature.signedHeaders.map(name => `${name}:${header(request, name)}`),
-    '',
-    signature.signedHeaders.join(';'),
-    payload,
-  ].join('\n')
+    query: canonicalQuery(query),
+    signedHeaders: signature.signedHeaders,
+    valueOf: name => header(request, name),
+  })
   const toSign = `${algorithm}\n${sha256(canonical)}`
   const expected = createHmac('sha256', secret).update(toSign).digest()
   const isRight =
-    required(request, 'x-acs-content-sha256') === payload &&
+    required(request, 'x-acs-content-sha256') === sha256(request.body) &&
     isComplete(request, signature) &&
     timingSafeEqual(expected, Buffer.from(signature.signature, 'hex'))
   if (!isRight) throw mismatch(toSign)
 }
 
 // A header that could be changed on the way without the signature noticing is refused.
-const isComplete = (request: SignedRequest, { signedHeaders }: Signature): boolean =>
+const isComplete = (request: WireCall, { signedHeaders }: Signature): boolean =>
   ['host', ...Object.keys(request.headers).filter(name => name.startsWith('x-acs-'))].every(name =>
     signedHeaders.includes(name),
   )
@@ -154,16 +142,14 @@ const useNonce = (nonces: Map<string, number>, nonce: string, now: number): void
   nonces.set(nonce, now)
 }
 
-const required = (request: SignedRequest, name: string): string => {
+const required = (request: WireCall, name: string): string => {
   const value = header(request, name)
   if (value === '') throw missingParameter(name)
   return value
 }
 
-const header = (request: SignedRequest, name: string): string =>
+const header = (request: WireCall, name: string): string =>
   String(request.headers[name] ?? '').trim()
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 const mismatch = (toSign: string): ApiError =>
   new ApiError(

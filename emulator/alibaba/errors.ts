@@ -13,7 +13,10 @@ export class ApiError extends Error {
   constructor(
     code: string,
     message: string,
-    more: { readonly status?: number; readonly accessDenied?: Record<string, string> } = {},
+    more: {
+      readonly status?: number | undefined
+      readonly accessDenied?: Record<string, string>
+    } = {},
   ) {
     super(message)
     this.name = code

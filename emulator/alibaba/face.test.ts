@@ -7,9 +7,11 @@ import { createCallLog } from '#emulator/model/calls.ts'
 import { virtualClock } from '#emulator/model/clock.ts'
 import { latencyProfiles } from '#emulator/model/latency.ts'
 import { allNics, createWorld } from '#emulator/model/world.ts'
+import type { Answer } from '#emulator/wire/answer.ts'
+import { accountKeys } from '#emulator/wire/keys.ts'
 import { createAuthenticate } from './auth.ts'
-import { type Answer, createFace } from './face.ts'
-import { accountKeys, createKeyRing } from './keys.ts'
+import { createFace } from './face.ts'
+import { createKeyRing } from './keys.ts'
 import { sampleKey, sampleVpc, unsigned } from './sample.ts'
 import { createThrottle } from './throttle.ts'
 import { alibabaTraits } from './traits.ts'
@@ -119,7 +121,7 @@ test('no call ends the emulator, and a refused one changes nothing', async () =>
       const answer = await send(action, form)
       if (answer.kind !== 'answer') throw new Error(`no answer: ${answer.kind}`)
       const body = JSON.parse(answer.body) as Readonly<Record<string, unknown>>
-      expect(body['RequestId']).toBe(answer.requestId)
+      expect(body['RequestId']).toBe(answer.headers['x-acs-request-id'])
       expect(answer.status).toBeLessThan(500)
       if (answer.status !== 200) {
         expect(body['Code']).toMatch(/^[A-Za-z0-9.]+$/)

@@ -12,8 +12,9 @@ import {
   nicsOfInstance,
   putNic,
 } from '#emulator/model/world.ts'
+import { limitedLend } from '#emulator/wire/lend.ts'
 import { type Actions, ecs } from './action.ts'
-import { limitedLend, readLend4, readLend6 } from './addresses.ts'
+import { readLend4, readLend6 } from './addresses.ts'
 import {
   ApiError,
   conflictingParameters,

@@ -1,6 +1,6 @@
 // Pagination of describes: the old way by page number and size, and the new one by MaxResults and a
 // NextToken that is bound to the listing it continues.
-import { createHash } from 'node:crypto'
+import { cutPage, listingKey, readMark, writeMark } from '#emulator/wire/pages.ts'
 import { invalidParameter } from './errors.ts'
 import type { Params } from './params.ts'
 
@@ -25,7 +25,7 @@ export type PageRequest =
 /** Reads the paging parameters. `listing` is all that tells one listing from another. */
 export const readPage = (params: Params, limits: PageLimits, listing: string): PageRequest => {
   const { defaultSize, pageSizeMax, results } = limits
-  const key = createHash('sha256').update(listing).digest('hex').slice(0, 16)
+  const key = listingKey(listing)
   const size = params.integer('MaxResults')
   const token = params.text('NextToken')
   if (results !== undefined && (size !== undefined || token !== undefined)) {
@@ -59,30 +59,18 @@ export const pageOf = <T>(
   idOf: (thing: T) => string,
   page: PageRequest,
 ): Page<T> => {
-  const sorted = things.toSorted((a, b) => (idOf(a) < idOf(b) ? -1 : 1))
   const { size, key } = page
-  const rest =
-    page.kind === 'number'
-      ? sorted.slice((page.number - 1) * size)
-      : sorted.filter(thing => idOf(thing) > page.after)
-  const items = rest.slice(0, size)
-  const last = items.at(-1)
-  const isMore = items.length < rest.length && last !== undefined
-  const nextToken = isMore ? encode(idOf(last), key) : ''
+  const skip = page.kind === 'number' ? (page.number - 1) * size : 0
+  const after = page.kind === 'token' ? page.after : undefined
+  const { items, next } = cutPage(things, idOf, { after, skip, size })
+  const nextToken = next === undefined ? '' : writeMark(next, key)
   if (page.kind === 'token') return { items, place: { NextToken: nextToken } }
   const place = { PageNumber: page.number, PageSize: size, TotalCount: things.length }
   return { items, place: { ...place, NextToken: nextToken } }
 }
 
-const encode = (after: string, key: string): string =>
-  Buffer.from(JSON.stringify([key, after])).toString('base64')
-
 const decode = (token: string, key: string): string => {
-  try {
-    const value = JSON.parse(Buffer.from(token, 'base64').toString()) as unknown
-    if (Array.isArray(value) && value[0] === key && typeof value[1] === 'string') return value[1]
-  } catch {
-    throw invalidParameter('NextToken')
-  }
-  throw invalidParameter('NextToken')
+  const after = readMark(token, key)
+  if (after === undefined) throw invalidParameter('NextToken')
+  return after
 }

@@ -2,6 +2,7 @@
 // nobody reads are ignored, as the real API ignores them.
 import { type Cidr, type Ip, baseOf, parseCidr, parseIp } from '#core/ip.ts'
 import { ApiError, invalidParameter, missingParameter } from './errors.ts'
+import { flagOf, indexesOf, integerOf } from '#emulator/wire/params.ts'
 import type { Tags } from '#emulator/model/types.ts'
 
 /** One call's parameters; every reader throws the ApiError that a bad value deserves. */
@@ -27,9 +28,13 @@ const pageNames = ['MaxResults', 'NextToken', 'PageNumber', 'PageSize']
 
 export const readParams = (form: URLSearchParams, prefix = ''): Params => {
   const text = (name: string): string | undefined => form.get(prefix + name) || undefined
-  const indexes = (name: string, max: number): readonly number[] =>
-    indexesOf([...form.keys()], { start: `${prefix}${name}.`, name, max })
-  const whole = (name: string): number | undefined => integer(name, text(name))
+  const indexes = (name: string, max: number): readonly number[] => {
+    const found = indexesOf(form.keys(), `${prefix}${name}.`)
+    if (found.length <= max) return found
+    throw invalidParameter(`${name}.N`, `Valid values of N: 1 to ${max}.`)
+  }
+  const whole = (name: string): number | undefined =>
+    integerOf(text(name), () => invalidParameter(name))
   return {
     text,
     required: name => {
@@ -47,7 +52,7 @@ export const readParams = (form: URLSearchParams, prefix = ''): Params => {
       if (!(value >= 1 && value <= max)) throw invalidParameter(name, `Valid values: 1 to ${max}.`)
       return value
     },
-    flag: name => flag(name, text(name)),
+    flag: name => flagOf(text(name), () => invalidParameter(name)),
     jsonList: (name, max) => jsonList(name, text(name), max),
     listing: () => JSON.stringify([...form].filter(([name]) => !pageNames.includes(name))),
   }
@@ -135,33 +140,6 @@ const badAddress = (code: string, value: string): ApiError =>
 
 const repeated = (name: string): ApiError =>
   new ApiError('InvalidIp.IpRepeated', `The specified ${name} is repeated.`)
-
-const indexesOf = (
-  names: readonly string[],
-  { start, name, max }: { readonly start: string; readonly name: string; readonly max: number },
-): readonly number[] => {
-  const found = names
-    .filter(one => one.startsWith(start))
-    .map(one => Number(/^\d{1,4}(?=\.|$)/.exec(one.slice(start.length))?.[0] ?? 0))
-    .filter(index => index > 0)
-  const sorted = [...new Set(found)].toSorted((a, b) => a - b)
-  if (!(sorted.length <= max))
-    throw invalidParameter(`${name}.N`, `Valid values of N: 1 to ${max}.`)
-  return sorted
-}
-
-const integer = (name: string, value: string | undefined): number | undefined => {
-  if (value === undefined) return undefined
-  if (!/^-?\d{1,9}$/.test(value)) throw invalidParameter(name)
-  return Number(value)
-}
-
-const flag = (name: string, value: string | undefined): boolean | undefined => {
-  if (value === undefined) return undefined
-  if (value === 'true') return true
-  if (value === 'false') return false
-  throw invalidParameter(name)
-}
 
 const jsonList = (
   name: string,

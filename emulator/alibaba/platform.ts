@@ -1,11 +1,12 @@
 // Alibaba Cloud as a platform: the RPC face of ECS and VPC, instance metadata, and the variables
 // that lead the SDK to them.
-import type { Account } from '#emulator/accounts.ts'
+import { firstKey } from '#emulator/accounts.ts'
 import type { Platform, PlatformParts, PlatformServers } from '#emulator/platform.ts'
+import { accountKeys } from '#emulator/wire/keys.ts'
 import { defaultAccount } from './account.ts'
 import { createAuthenticate } from './auth.ts'
 import { createFace } from './face.ts'
-import { accountKeys, createKeyRing } from './keys.ts'
+import { createKeyRing } from './keys.ts'
 import { createMetadataServer } from './metadata.ts'
 import { createApiServer } from './server.ts'
 import { createThrottle } from './throttle.ts'
@@ -30,14 +31,13 @@ const environment = (
   { accounts, region }: PlatformParts,
   { api, metadata }: Parameters<PlatformServers['environment']>[0],
 ): Readonly<Record<string, string>> => {
-  const key: Account['keys'][number] = accounts[0]?.keys[0] ?? defaultAccount.keys[0]
+  const key = firstKey(accounts, defaultAccount)
   return {
     ALIBABA_CLOUD_ECS_ENDPOINT: api,
     ALIBABA_CLOUD_VPC_ENDPOINT: api,
     ALIBABA_CLOUD_REGION_ID: region,
     ALIBABA_CLOUD_ACCESS_KEY_ID: key.accessKeyId,
-    // A key without a secret is not verified, but clients insist on having one.
-    ALIBABA_CLOUD_ACCESS_KEY_SECRET: key.secretAccessKey ?? 'any',
+    ALIBABA_CLOUD_ACCESS_KEY_SECRET: key.secretAccessKey,
     ...(metadata === undefined ? {} : { ALIBABA_CLOUD_METADATA_ENDPOINT: metadata }),
   }
 }

@@ -1,21 +1,16 @@
-// What the metadata service knows of one instance, as a tree of names: directories are objects,
-// files are text, and what does not exist is undefined (a missing list is 404, not empty).
+// What the metadata service knows of one instance, name by name as the user guide lists them.
 import { type Cidr, ipFromBytes, lengthOf } from '#core/ip.ts'
 import type { Instance, Nic } from '#emulator/model/types.ts'
-import { type World, nicsSeen } from '#emulator/model/world.ts'
-import type { MetadataOptions } from './metadata.ts'
+import type { World } from '#emulator/model/world.ts'
+import type { RoleKey } from '#emulator/wire/keys.ts'
+import { attachedSeen, blocksSeen } from '#emulator/wire/seen.ts'
+import { type MetadataOptions, credentialsTree } from '#emulator/wire/session-metadata.ts'
+import type { Tree } from '#emulator/wire/tree.ts'
 import { isoTime } from './shapes.ts'
 
-export interface Tree {
-  readonly [name: string]: Tree | string | undefined
-}
-
 /** The whole service of one instance, from the root `/`. */
-export const metadataTree = (options: MetadataOptions, instanceId: string): Tree => {
-  const { world } = options
-  const instance = world.instances.get(instanceId)
-  if (instance === undefined) return {}
-  const nics = attachedSeen(world, instanceId)
+export const metadataTree = (options: MetadataOptions, instance: Instance): Tree => {
+  const nics = attachedSeen(options.world, instance.id)
   const primary = nics.find(nic => nic.attachment?.deviceIndex === 0)
   return {
     latest: {
@@ -47,7 +42,7 @@ const metaData = (options: MetadataOptions, { instance, nics, primary }: Seen): 
     'network-type': 'vpc',
     'owner-account-id': ownerId,
     'private-ipv4': primary?.primaryAddress,
-    ram: ramTree(options, instance),
+    ram: credentialsTree(options, instance, roleDocument),
     'region-id': region,
     'serial-number': instance.id,
     'vpc-cidr-block': world.vpcs.get(instance.vpcId)?.cidrs[0],
@@ -57,12 +52,6 @@ const metaData = (options: MetadataOptions, { instance, nics, primary }: Seen): 
     'zone-id': instance.zone,
   }
 }
-
-// A NIC appears when the service learns of its attachment; the primary one is always there.
-const attachedSeen = (world: World, instanceId: string): readonly Nic[] =>
-  nicsSeen(world, 'metadata').filter(
-    nic => nic.attachment?.instanceId === instanceId && nic.attachment.state === 'attached',
-  )
 
 const nicTree = (world: World, nic: Nic): Tree => {
   const subnet = world.subnets.get(nic.subnetId)
@@ -100,39 +89,14 @@ const netmask = (subnet: Cidr): string => {
   return ipFromBytes(Uint8Array.from([24, 16, 8, 0], shift => (bits >>> shift) & 0xff))
 }
 
-type Blocks = Pick<Nic, 'addresses' | 'prefixes' | 'addresses6' | 'prefixes6'>
-
-const noBlocks: Blocks = { addresses: [], prefixes: [], addresses6: [], prefixes6: [] }
-
-// Before the service learns the further addresses of a new attachment it shows only the primary
-// one.
-const blocksSeen = (world: World, nic: Nic): Blocks => {
-  const seen = nicsSeen(world, 'metadataBlocks').find(other => other.id === nic.id)
-  return seen?.attachment?.state === 'attached' ? seen : noBlocks
-}
-
-const ramTree = (options: MetadataOptions, instance: Instance): Tree | undefined => {
-  const { role } = instance
-  if (role === undefined) return undefined
-  return { 'security-credentials': { [role]: credentials(options, instance, role) } }
-}
-
-const credentials = (options: MetadataOptions, instance: Instance, role: string): string => {
-  const now = options.world.clock.now()
-  const { ownerId: accountId, deniedToRoles } = options
-  const deniedActions = deniedToRoles[role] ?? []
-  const request = { instanceId: instance.id, role, accountId, deniedActions, now }
-  const key = options.keys.roleKey(request)
-  const document = {
-    AccessKeyId: key.accessKeyId,
-    AccessKeySecret: key.secret,
-    Expiration: isoTime(key.expiresAt),
-    SecurityToken: key.securityToken,
-    LastUpdated: isoTime(key.issuedAt),
-    Code: 'Success',
-  }
-  return JSON.stringify(document, undefined, 2)
-}
+const roleDocument = (key: RoleKey) => ({
+  AccessKeyId: key.accessKeyId,
+  AccessKeySecret: key.secret,
+  Expiration: isoTime(key.expiresAt),
+  SecurityToken: key.sessionToken,
+  LastUpdated: isoTime(key.issuedAt),
+  Code: 'Success',
+})
 
 const identityDocument = (
   options: MetadataOptions,

@@ -1,9 +1,10 @@
 // The calls that lend addresses and prefixes to a network interface and take them back. None has a
 // ClientToken: asking twice by count lends twice.
 import * as model from '#emulator/model/addresses.ts'
+import { limitedLend } from '#emulator/wire/lend.ts'
 import type { Action, Actions } from './action.ts'
 import { Ec2Error } from './errors.ts'
-import { countParameter, limitedLend, onlyOne } from './nics.ts'
+import { countParameter, onlyOne } from './nics.ts'
 import { type Params, addresses, missingParameter, nicId, prefixes } from './params.ts'
 import { el, list } from './xml.ts'
 

@@ -1,24 +1,16 @@
 // Signature Version 4 as the server sees it: who signed, with a known key, in time, and (when the
 // key's secret is known) correctly. AWS general reference, "Signing AWS API requests".
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { WireCall } from '#emulator/wire/answer.ts'
+import type { AccessKey, KeyRing } from '#emulator/wire/keys.ts'
+import { canonicalRequest, sha256 } from '#emulator/wire/signature.ts'
 import { Ec2Error } from './errors.ts'
-import type { AccessKey, KeyRing } from './keys.ts'
-
-/** What of a request the signature covers. */
-export interface SignedRequest {
-  readonly method: string
-  /** Path and query as sent. */
-  readonly url: string
-  readonly headers: IncomingHttpHeaders
-  readonly body: string
-}
 
 /** A clock that is off by more than this is refused. */
 const skewMaxMs = 5 * 60_000
 
 /** The caller's key, or the error that its absence deserves. */
-export const authenticate = (request: SignedRequest, keys: KeyRing, now: number): AccessKey => {
+export const authenticate = (request: WireCall, keys: KeyRing, now: number): AccessKey => {
   const signature = parse(request.headers.authorization)
   const key = signature && keys.find(signature.accessKeyId)
   if (signature === undefined || key === undefined) throw authFailure()
@@ -32,7 +24,7 @@ export const authenticate = (request: SignedRequest, keys: KeyRing, now: number)
   ) {
     throw authFailure()
   }
-  if (key.secretAccessKey !== undefined) verify(request, signature, key.secretAccessKey)
+  if (key.secret !== undefined) verify(request, signature, key.secret)
   return key
 }
 
@@ -68,15 +60,12 @@ const parseDate = (text: string): number | undefined => {
   return Date.UTC(year, month - 1, day, hour, minute, second)
 }
 
-const verify = (request: SignedRequest, signature: Signature, secret: string): void => {
-  const canonical = [
-    request.method,
-    ...canonicalUrl(request.url),
-    ...signature.signedHeaders.map(name => `${name}:${header(request, name)}`),
-    '',
-    signature.signedHeaders.join(';'),
-    sha256(request.body),
-  ].join('\n')
+const verify = (request: WireCall, signature: Signature, secret: string): void => {
+  // EC2's path is always `/`; a query would have to be sorted and encoded, and clients send none.
+  const [path = '/', query = ''] = request.url.split('?', 2)
+  const { signedHeaders } = signature
+  const valueOf = (name: string): string => header(request, name)
+  const canonical = canonicalRequest(request, { path, query, signedHeaders, valueOf })
   const toSign = [
     'AWS4-HMAC-SHA256',
     header(request, 'x-amz-date'),
@@ -90,18 +79,10 @@ const verify = (request: SignedRequest, signature: Signature, secret: string): v
   if (!timingSafeEqual(expected, Buffer.from(signature.signature, 'hex'))) throw mismatch()
 }
 
-// EC2's path is always `/`; a query would have to be sorted and encoded, and clients send none.
-const canonicalUrl = (url: string): readonly [path: string, query: string] => {
-  const [path = '/', query = ''] = url.split('?', 2)
-  return [path, query]
-}
-
-const header = (request: SignedRequest, name: string): string =>
+const header = (request: WireCall, name: string): string =>
   String(request.headers[name] ?? '')
     .trim()
     .replaceAll(/ +/g, ' ')
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 const hmac = (key: Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest()
 

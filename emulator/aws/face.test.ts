@@ -5,19 +5,19 @@ import { expect, test } from 'vitest'
 import { sampleWorld } from '#emulator/sample.ts'
 import { allNics } from '#emulator/model/world.ts'
 import { createCallLog } from '#emulator/model/calls.ts'
-import { type Answer, createFace } from './face.ts'
+import type { Answer } from '#emulator/wire/answer.ts'
+import { createFace } from './face.ts'
 import { createKeyRing } from './keys.ts'
 import { createThrottle } from './throttle.ts'
 
 const key = {
   accessKeyId: 'AKIAFACE',
   accountId: '1',
-  secretAccessKey: undefined,
+  secret: undefined,
   sessionToken: undefined,
   expiresAt: undefined,
   deniedActions: [],
-  arn: 'arn:aws:iam::1:user/face',
-  instanceId: undefined,
+  role: undefined,
 }
 
 const setup = () => {

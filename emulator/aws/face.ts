@@ -1,18 +1,25 @@
 // One EC2 call from form to answer: who calls, which action, may they, how fast may they, what goes
 // wrong on purpose, how long it takes, and only then the work itself.
-import type { IncomingHttpHeaders } from 'node:http'
-import type { Chance } from '#emulator/model/chance.ts'
-import type { Effect } from '#emulator/model/faults.ts'
-import { draw } from '#emulator/model/latency.ts'
+import type { CallLog } from '#emulator/model/calls.ts'
 import { Refusal } from '#emulator/model/refusal.ts'
-import { type World, allNics, occasionOf } from '#emulator/model/world.ts'
+import { type World, allNics } from '#emulator/model/world.ts'
+import {
+  type Answer,
+  type Face,
+  type Headers,
+  type Reply,
+  type WireCall,
+  faceOf,
+} from '#emulator/wire/answer.ts'
+import { type AccessKey, type KeyRing, isAllowed } from '#emulator/wire/keys.ts'
+import { type Subject, pass } from '#emulator/wire/passage.ts'
+import { newRequestId } from '#emulator/wire/request-id.ts'
 import type { Action, Actions, CallContext, TokenUse, Work } from './action.ts'
 import { addressActions } from './addresses.ts'
-import { type SignedRequest, authenticate } from './auth.ts'
-import type { CallLog } from '#emulator/model/calls.ts'
+import { authenticate } from './auth.ts'
 import { describeActions } from './describes.ts'
 import { Ec2Error, ec2Error } from './errors.ts'
-import type { AccessKey, KeyRing } from './keys.ts'
+import { arnOf } from './keys.ts'
 import { nicActions } from './nics.ts'
 import { readParams } from './params.ts'
 import { resourceActions } from './resources.ts'
@@ -29,23 +36,6 @@ export interface FaceOptions {
   readonly netnsOf: (name: string) => string
 }
 
-/** An answer, or the ways in which there is none. */
-export type Answer =
-  | {
-      readonly kind: 'answer'
-      readonly status: number
-      readonly contentType: string
-      readonly requestId: string
-      readonly body: string
-    }
-  | { readonly kind: 'reset' }
-  | { readonly kind: 'hang' }
-
-/** Answers one call; never throws. */
-export type Face = (
-  request: SignedRequest & { readonly headers: IncomingHttpHeaders },
-) => Promise<Answer>
-
 const actions: Actions = {
   ...describeActions,
   ...nicActions,
@@ -57,21 +47,19 @@ const version = '2016-11-15'
 
 export const createFace = (options: FaceOptions): Face => {
   const tokens = new Map<string, TokenUse>()
-  return async request => {
-    const form = new URLSearchParams(request.body)
-    const name = form.get('Action') ?? ''
-    const requestId = newRequestId(options.world.chance)
-    const call = { request, form, name, requestId, tokens }
-    try {
-      return await perform(options, call)
-    } catch (error) {
-      return failure(options, call, error)
-    }
-  }
+  return faceOf<Call>({
+    begin: request => {
+      const form = new URLSearchParams(request.body)
+      const requestId = newRequestId(options.world.chance)
+      return { request, form, name: form.get('Action') ?? '', requestId, tokens }
+    },
+    perform: call => perform(options, call),
+    fail: (call, error) => failure(options, call, error),
+  })
 }
 
 interface Call {
-  readonly request: SignedRequest
+  readonly request: WireCall
   readonly form: URLSearchParams
   readonly name: string
   readonly requestId: string
@@ -82,23 +70,27 @@ const perform = async (options: FaceOptions, call: Call): Promise<Answer> => {
   const { world, calls } = options
   const key = authenticate(call.request, options.keys, world.clock.now())
   const action = findAction(call)
-  const effects = strike(world, call, key)
-  const wait = effects.find(effect => effect.kind === 'delay')?.ms ?? 0
-  const blocked = before(options, call, effects)
-  const work = blocked === undefined ? prepare(options, { ...call, action, key }) : undefined
-  const latency = draw(
-    world.chance,
-    `latency/${call.name}`,
-    world.options.latency.callMs[action.kind],
-  )
-  await pause(world, wait + latency)
-  if (work === undefined) return blocked ?? { kind: 'hang' }
-  const context = contextOf(options, { ...call, key, effects })
-  const body = document(
-    el(`${call.name}Response`, el('requestId', call.requestId), ...work(context)),
-    { xmlns: `http://ec2.amazonaws.com/doc/${version}/` },
-  )
-  return after(calls, call, { effects, body })
+  return pass({
+    world,
+    calls,
+    name: call.name,
+    subject: subjectOf(world, call, key),
+    latency: { kind: action.kind, stream: call.name },
+    pageHeaders: headersOf(call.requestId),
+    throttled: limitExceeded,
+    failed: (code, message, status) => new Ec2Error(code, message, status),
+    prepare: () => {
+      const work = prepare(options, { ...call, action, key })
+      return ({ granted }) => respond(call, work(contextOf(options, { ...call, key, granted })))
+    },
+  })
+}
+
+const respond = (call: Call, members: ReturnType<Work>): Reply => {
+  const requestId = el('requestId', call.requestId)
+  const xmlns = `http://ec2.amazonaws.com/doc/${version}/`
+  const body = document(el(`${call.name}Response`, requestId, ...members), { xmlns })
+  return xmlReply(200, call.requestId, body)
 }
 
 const findAction = (call: Call): Action => {
@@ -118,32 +110,11 @@ const findAction = (call: Call): Action => {
   return action
 }
 
-const callKinds = [
-  'throttle',
-  'fail',
-  'loseReply',
-  'reset',
-  'hang',
-  'delay',
-  'html',
-  'malformed',
-  'partial',
-] as const
-
-type CallEffect = Extract<Effect, { readonly kind: (typeof callKinds)[number] }>
-
-const strike = (world: World, call: Call, key: AccessKey): readonly CallEffect[] =>
-  world.faults.strike(callKinds, {
-    ...occasionOf(world, subjectInstance(world, call.form) ?? key.instanceId),
-    action: call.name,
-    accessKey: key.accessKeyId,
-    ...subnetOccasion(call.form),
-  })
-
-const subnetOccasion = (form: URLSearchParams): { readonly subnet?: string } => {
-  const subnet = form.get('SubnetId') ?? form.get('SubnetId.1')
-  return subnet === null ? {} : { subnet }
-}
+const subjectOf = (world: World, { form }: Call, key: AccessKey): Subject => ({
+  instanceId: subjectInstance(world, form) ?? key.role?.instanceId,
+  subnetId: form.get('SubnetId') ?? form.get('SubnetId.1') ?? undefined,
+  accessKey: key.accessKeyId,
+})
 
 // The instance a call is about: named, or the one that the named NIC or attachment belongs to; for
 // other calls (CreateNetworkInterface) the caller's own, when it signs with its role's key.
@@ -155,27 +126,6 @@ const subjectInstance = (world: World, form: URLSearchParams): string | undefine
   return allNics(world).find(
     nic => nic.id === nicId || (attachmentId !== null && nic.attachment?.id === attachmentId),
   )?.attachment?.instanceId
-}
-
-// Faults that answer before any work is done.
-const before = (
-  options: FaceOptions,
-  call: Call,
-  effects: readonly CallEffect[],
-): Answer | undefined => {
-  for (const effect of effects) {
-    if (effect.kind === 'throttle') throw limitExceeded()
-    if (effect.kind === 'fail') throw injected(effect)
-    if (effect.kind === 'reset' || effect.kind === 'hang') {
-      options.calls.note(call.name, effect.kind)
-      return { kind: effect.kind }
-    }
-    if (effect.kind === 'html') {
-      options.calls.note(call.name, 'html')
-      return htmlAnswer(effect.status, call.requestId)
-    }
-  }
-  return undefined
 }
 
 // Order as EC2's: rate, then form of the request, then permission, then dry run, then state.
@@ -205,42 +155,26 @@ const throttledCall = (call: Call & { readonly key: AccessKey }): Parameters<Thr
 }
 
 const authorize = (key: AccessKey, action: string): void => {
-  if (!key.deniedActions.includes(action) && !key.deniedActions.includes('*')) return
+  if (isAllowed(key, action)) return
   throw new Ec2Error(
     'UnauthorizedOperation',
-    `You are not authorized to perform this operation. User: ${key.arn} is not authorized to ` +
+    `You are not authorized to perform this operation. User: ${arnOf(key)} is not authorized to ` +
       `perform: ec2:${action} because no identity-based policy allows the ec2:${action} action.`,
   )
 }
 
 const contextOf = (
   options: FaceOptions,
-  call: Call & { readonly key: AccessKey; readonly effects: readonly CallEffect[] },
+  call: Call & { readonly key: AccessKey; readonly granted: number | undefined },
 ): CallContext => ({
   world: options.world,
   ownerId: options.ownerId,
   accountId: call.key.accountId,
-  granted: call.effects.find(effect => effect.kind === 'partial')?.granted,
+  granted: call.granted,
   requestId: call.requestId,
   tokens: call.tokens,
   netnsOf: options.netnsOf,
 })
-
-// Faults that spoil the answer after the work is done.
-const after = (
-  calls: CallLog,
-  call: Call,
-  { effects, body }: { readonly effects: readonly CallEffect[]; readonly body: string },
-): Answer => {
-  if (effects.some(effect => effect.kind === 'loseReply')) {
-    calls.note(call.name, 'loseReply')
-    return { kind: 'reset' }
-  }
-  const isCut = effects.some(effect => effect.kind === 'malformed')
-  calls.note(call.name, isCut ? 'malformed' : 'ok')
-  const text = isCut ? body.slice(0, Math.floor(body.length / 2)) : body
-  return xmlAnswer(200, call.requestId, text)
-}
 
 const failure = (options: FaceOptions, call: Call, error: unknown): Answer => {
   const known = error instanceof Refusal ? ec2Error(error.reason) : error
@@ -254,36 +188,20 @@ const failure = (options: FaceOptions, call: Call, error: unknown): Answer => {
       el('RequestID', call.requestId),
     ),
   )
-  return xmlAnswer(known.status, call.requestId, body)
+  return xmlReply(known.status, call.requestId, body)
 }
 
-const xmlAnswer = (status: number, requestId: string, body: string): Answer => ({
+const xmlReply = (status: number, requestId: string, body: string): Reply => ({
   kind: 'answer',
   status,
-  contentType: 'text/xml;charset=UTF-8',
-  requestId,
+  headers: { 'content-type': 'text/xml;charset=UTF-8', ...headersOf(requestId) },
   body,
 })
 
-const htmlAnswer = (status: number, requestId: string): Answer => ({
-  kind: 'answer',
-  status,
-  contentType: 'text/html',
-  requestId,
-  body: `<html><head><title>${status} Bad Gateway</title></head><body>${status}</body></html>`,
+const headersOf = (requestId: string): Headers => ({
+  'x-amzn-requestid': requestId,
+  server: 'AmazonEC2',
 })
 
 const limitExceeded = (): Ec2Error =>
   new Ec2Error('RequestLimitExceeded', 'Request limit exceeded.')
-
-const injected = (effect: Extract<Effect, { readonly kind: 'fail' }>): Ec2Error =>
-  new Ec2Error(effect.code, `${effect.code} (injected fault)`, effect.status)
-
-const pause = async (world: World, ms: number): Promise<void> => {
-  if (ms > 0) await world.clock.sleep(ms)
-}
-
-const newRequestId = (chance: Chance): string => {
-  const hex = chance.hex('request', 32)
-  return [0, 8, 12, 16, 20].map((from, i, all) => hex.slice(from, all[i + 1])).join('-')
-}

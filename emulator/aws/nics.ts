@@ -4,6 +4,7 @@ import type { Ip } from '#core/ip.ts'
 import type { LendRequest } from '#emulator/model/addresses.ts'
 import * as model from '#emulator/model/nics.ts'
 import { nicOf } from '#emulator/model/world.ts'
+import { limitedLend } from '#emulator/wire/lend.ts'
 import type { Action, Actions, CallContext } from './action.ts'
 import { Ec2Error } from './errors.ts'
 import { type Params, addresses, checkId, invalidValue, missingParameter, nicId } from './params.ts'
@@ -99,16 +100,6 @@ export const nicActions: Actions = {
   DeleteNetworkInterface: deleteNetworkInterface,
   ModifyNetworkInterfaceAttribute: modifyNetworkInterfaceAttribute,
 }
-
-/** Reduces a request by count to what a `partial` fault grants; explicit blocks are kept. */
-export const limitedLend = (lend: LendRequest, granted: number | undefined): LendRequest =>
-  granted === undefined
-    ? lend
-    : {
-        ...lend,
-        addressCount: Math.min(lend.addressCount, granted),
-        prefixCount: Math.min(lend.prefixCount, granted),
-      }
 
 /** Refuses two ways of asking at once; EC2 takes one of them per call. */
 export const onlyOne = (...given: readonly (readonly [name: string, isGiven: boolean])[]): void => {

@@ -1,6 +1,6 @@
 // Pagination of describes: MaxResults, an opaque NextToken bound to the request it continues, and
 // the rule that a list of ids cannot be paginated.
-import { createHash } from 'node:crypto'
+import { cutPage, listingKey, readMark, writeMark } from '#emulator/wire/pages.ts'
 import { Ec2Error } from './errors.ts'
 import type { Params } from './params.ts'
 
@@ -29,7 +29,7 @@ export const readPage = (params: Params, limits: PageLimits, listing: string): P
         `${limits.min} and ${limits.max}.`,
     )
   }
-  const key = createHash('sha256').update(listing).digest('hex').slice(0, 16)
+  const key = listingKey(listing)
   return { size, after: token === undefined ? undefined : decode(token, key), key }
 }
 
@@ -48,25 +48,12 @@ export const pageOf = <T>(
   idOf: (thing: T) => string,
   page: PageRequest,
 ): { readonly items: readonly T[]; readonly nextToken: string | undefined } => {
-  const sorted = things.toSorted((a, b) => (idOf(a) < idOf(b) ? -1 : 1))
-  const { after, size } = page
-  const rest = after === undefined ? sorted : sorted.filter(thing => idOf(thing) > after)
-  const items = size === undefined ? rest : rest.slice(0, size)
-  const last = items.at(-1)
-  const isMore = items.length < rest.length && last !== undefined
-  return { items, nextToken: isMore ? encode(idOf(last), page.key) : undefined }
+  const { items, next } = cutPage(things, idOf, page)
+  return { items, nextToken: next === undefined ? undefined : writeMark(next, page.key) }
 }
 
-const encode = (after: string, key: string): string =>
-  Buffer.from(JSON.stringify([key, after])).toString('base64')
-
 const decode = (token: string, key: string): string => {
-  const invalid = new Ec2Error('InvalidNextToken', 'The token is not valid.')
-  try {
-    const value = JSON.parse(Buffer.from(token, 'base64').toString()) as unknown
-    if (Array.isArray(value) && value[0] === key && typeof value[1] === 'string') return value[1]
-  } catch {
-    throw invalid
-  }
-  throw invalid
+  const after = readMark(token, key)
+  if (after === undefined) throw new Ec2Error('InvalidNextToken', 'The token is not valid.')
+  return after
 }

@@ -2,6 +2,7 @@
 // is remembered, so that a parameter nobody knows is refused as EC2 refuses it.
 import { type Cidr, type Ip, parseCidr, parseIp } from '#core/ip.ts'
 import type { Tags } from '#emulator/model/types.ts'
+import { flagOf, indexesOf, integerOf } from '#emulator/wire/params.ts'
 import { Ec2Error } from './errors.ts'
 
 /** One call's parameters; every reader throws the Ec2Error that a bad value deserves. */
@@ -46,8 +47,14 @@ const reader = (source: Source, prefix: string): Params => {
     source.used.add(prefix + name)
     return source.form.get(prefix + name) ?? undefined
   }
-  const indexes = (name: string): readonly number[] =>
-    indexesOf([...source.form.keys()], `${prefix}${name}.`)
+  const indexes = (name: string): readonly number[] => {
+    const start = `${prefix}${name}.`
+    const found = indexesOf(source.form.keys(), start)
+    if (!(found.length <= listMax)) throw invalidValue(start, `${found.length} values`)
+    return found
+  }
+  const bad = (name: string, why: string) => (value: string) =>
+    invalidValue(prefix + name, value, why)
   return {
     text,
     required: name => {
@@ -57,8 +64,8 @@ const reader = (source: Source, prefix: string): Params => {
     },
     list: name => indexes(name).map(index => text(`${name}.${index}`) ?? ''),
     structures: name => indexes(name).map(index => reader(source, `${prefix}${name}.${index}.`)),
-    integer: name => integer(prefix + name, text(name)),
-    flag: name => flag(prefix + name, text(name)),
+    integer: name => integerOf(text(name), bad(name, 'Expecting an integer.')),
+    flag: name => flagOf(text(name), bad(name, 'Expecting true or false.')),
     finish: () => undefined,
   }
 }
@@ -118,27 +125,4 @@ const checkTagKey = (key: string): void => {
     )
   }
   if (key.length > 127) throw invalidValue('Tag.Key', key, 'Tag keys have at most 127 characters.')
-}
-
-const indexesOf = (names: readonly string[], start: string): readonly number[] => {
-  const found = names
-    .filter(name => name.startsWith(start))
-    .map(name => Number(/^\d{1,4}(?=\.|$)/.exec(name.slice(start.length))?.[0] ?? 0))
-    .filter(index => index > 0)
-  const sorted = [...new Set(found)].toSorted((a, b) => a - b)
-  if (!(sorted.length <= listMax)) throw invalidValue(start, `${sorted.length} values`)
-  return sorted
-}
-
-const integer = (name: string, value: string | undefined): number | undefined => {
-  if (value === undefined) return undefined
-  if (!/^-?\d{1,9}$/.test(value)) throw invalidValue(name, value, 'Expecting an integer.')
-  return Number(value)
-}
-
-const flag = (name: string, value: string | undefined): boolean | undefined => {
-  if (value === undefined) return undefined
-  if (value === 'true') return true
-  if (value === 'false') return false
-  throw invalidValue(name, value, 'Expecting true or false.')
 }

@@ -1,9 +1,10 @@
 // AWS as a platform: the EC2 face, instance metadata, and the variables that lead the SDK to both.
-import type { Account } from '#emulator/accounts.ts'
+import { firstKey } from '#emulator/accounts.ts'
 import type { Platform, PlatformParts, PlatformServers } from '#emulator/platform.ts'
+import { accountKeys } from '#emulator/wire/keys.ts'
 import { defaultAccount } from './account.ts'
 import { createFace } from './face.ts'
-import { type AccessKey, createKeyRing } from './keys.ts'
+import { createKeyRing } from './keys.ts'
 import { createMetadataServer } from './metadata.ts'
 import { createEc2Server } from './server.ts'
 import { createThrottle } from './throttle.ts'
@@ -24,29 +25,16 @@ const open = async (parts: PlatformParts): Promise<PlatformServers> => {
   }
 }
 
-const accountKeys = (account: Account): readonly AccessKey[] =>
-  account.keys.map(key => ({
-    accessKeyId: key.accessKeyId,
-    accountId: account.id,
-    secretAccessKey: key.secretAccessKey,
-    sessionToken: undefined,
-    expiresAt: undefined,
-    deniedActions: key.deniedActions ?? [],
-    instanceId: undefined,
-    arn: `arn:aws:iam::${account.id}:user/${key.accessKeyId}`,
-  }))
-
 const environment = (
   { accounts, region }: PlatformParts,
   { api, metadata }: Parameters<PlatformServers['environment']>[0],
 ): Readonly<Record<string, string>> => {
-  const key: Account['keys'][number] = accounts[0]?.keys[0] ?? defaultAccount.keys[0]
+  const key = firstKey(accounts, defaultAccount)
   return {
     AWS_ENDPOINT_URL_EC2: api,
     AWS_REGION: region,
     AWS_ACCESS_KEY_ID: key.accessKeyId,
-    // A key without a secret is not verified, but clients insist on having one.
-    AWS_SECRET_ACCESS_KEY: key.secretAccessKey ?? 'any',
+    AWS_SECRET_ACCESS_KEY: key.secretAccessKey,
     ...(metadata === undefined ? {} : { AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata }),
   }
 }

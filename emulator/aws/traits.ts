@@ -1,6 +1,7 @@
 // What the model and the fabric must know of AWS: its quotas, reserved addresses, router, MTU.
-import { type Cidr, type Ip, addressAt, familyOf, ip } from '#core/ip.ts'
+import { ip } from '#core/ip.ts'
 import type { Traits } from '#emulator/platform.ts'
+import { routerAfterBase } from '#emulator/wire/traits.ts'
 import { defaultAccount } from './account.ts'
 import { regionOf } from './shapes.ts'
 import { typeLimits } from './types.ts'
@@ -14,10 +15,6 @@ const idPrefixes = {
   attachment: 'eni-attach',
 } as const
 
-/** VPC user guide, "Subnet sizing": the router is the base plus one; one router for all of IPv6. */
-const gateway = (subnet: Cidr): Ip =>
-  familyOf(subnet) === 4 ? addressAt(subnet, 1) : ip('fe80:ec2::1')
-
 /** AWS, for the model. */
 export const awsTraits: Traits = {
   // Documented defaults: EC2 "NICs per Region", VPC "Security groups per NIC", tags.
@@ -26,7 +23,8 @@ export const awsTraits: Traits = {
   nameId: (kind, hex) => `${idPrefixes[kind]}-${hex.slice(0, 17)}`,
   // The first four addresses and the last one (VPC user guide, "Subnet sizing").
   reserved: { head: 4, tail: 1 },
-  gateway,
+  // VPC user guide, "Subnet sizing".
+  gateway: routerAfterBase(ip('fe80:ec2::1')),
   // EC2 user guide, "Jumbo frames".
   mtu: 9001,
   hotPlug: true,

@@ -1,20 +1,14 @@
-// What the metadata service knows of one instance, as a tree of names: directories are objects,
-// files are text, and what does not exist is undefined (a missing list is 404, not empty).
+// What the metadata service knows of one instance, name by name as the user guide lists them.
 import type { Instance, Nic, Subnet, Vpc } from '#emulator/model/types.ts'
-import { type World, nicsSeen } from '#emulator/model/world.ts'
-import type { MetadataOptions } from './metadata.ts'
+import type { RoleKey } from '#emulator/wire/keys.ts'
+import { attachedSeen, blocksSeen } from '#emulator/wire/seen.ts'
+import { type MetadataOptions, credentialsTree } from '#emulator/wire/session-metadata.ts'
+import type { Tree } from '#emulator/wire/tree.ts'
 import { isoTime } from './shapes.ts'
 
-export interface Tree {
-  readonly [name: string]: Tree | string | undefined
-}
-
 /** The whole service of one instance, from the root `/`. */
-export const metadataTree = (options: MetadataOptions, instanceId: string): Tree => {
-  const { world } = options
-  const instance = world.instances.get(instanceId)
-  if (instance === undefined) return {}
-  const nics = attachedSeen(world, instanceId)
+export const metadataTree = (options: MetadataOptions, instance: Instance): Tree => {
+  const nics = attachedSeen(options.world, instance.id)
   const primary = nics.find(nic => nic.attachment?.deviceIndex === 0)
   return {
     latest: {
@@ -27,7 +21,7 @@ export const metadataTree = (options: MetadataOptions, instanceId: string): Tree
         mac: primary?.mac,
         ipv6: primary?.addresses6[0],
         'ami-id': 'ami-0123456789abcdef0',
-        iam: iamTree(options, instance),
+        iam: credentialsTree(options, instance, roleDocument),
         network: {
           interfaces: {
             macs: Object.fromEntries(nics.map(nic => [nic.mac, nicTree(options, nic)])),
@@ -42,12 +36,6 @@ export const metadataTree = (options: MetadataOptions, instanceId: string): Tree
     },
   }
 }
-
-// A NIC appears when the service learns of its attachment; the primary one is always there.
-const attachedSeen = (world: World, instanceId: string): readonly Nic[] =>
-  nicsSeen(world, 'metadata').filter(
-    nic => nic.attachment?.instanceId === instanceId && nic.attachment.state === 'attached',
-  )
 
 const nicTree = (options: MetadataOptions, nic: Nic): Tree => {
   const { world, ownerId } = options
@@ -82,40 +70,15 @@ const rangesTree = (subnet: Subnet | undefined, vpc: Vpc | undefined): Tree => (
   'vpc-ipv6-cidr-blocks': lines(vpc?.cidrs6 ?? []),
 })
 
-type Blocks = Pick<Nic, 'addresses' | 'prefixes' | 'addresses6' | 'prefixes6'>
-
-const noBlocks: Blocks = { addresses: [], prefixes: [], addresses6: [], prefixes6: [] }
-
-// Before the service learns the further addresses of a new attachment it shows only the primary one
-// (log in amazon-vpc-cni-k8s issue 1872).
-const blocksSeen = (world: World, nic: Nic): Blocks => {
-  const seen = nicsSeen(world, 'metadataBlocks').find(other => other.id === nic.id)
-  return seen?.attachment?.state === 'attached' ? seen : noBlocks
-}
-
-const iamTree = (options: MetadataOptions, instance: Instance): Tree | undefined => {
-  const { role } = instance
-  if (role === undefined) return undefined
-  return { 'security-credentials': { [role]: credentials(options, instance, role) } }
-}
-
-const credentials = (options: MetadataOptions, instance: Instance, role: string): string => {
-  const now = options.world.clock.now()
-  const { ownerId: accountId, deniedToRoles } = options
-  const deniedActions = deniedToRoles[role] ?? []
-  const request = { instanceId: instance.id, role, accountId, deniedActions, now }
-  const key = options.keys.roleKey(request)
-  const document = {
-    Code: 'Success',
-    LastUpdated: isoTime(key.issuedAt),
-    Type: 'AWS-HMAC',
-    AccessKeyId: key.accessKeyId,
-    SecretAccessKey: key.secretAccessKey,
-    Token: key.sessionToken,
-    Expiration: isoTime(key.expiresAt),
-  }
-  return JSON.stringify(document, undefined, 2)
-}
+const roleDocument = (key: RoleKey) => ({
+  Code: 'Success',
+  LastUpdated: isoTime(key.issuedAt),
+  Type: 'AWS-HMAC',
+  AccessKeyId: key.accessKeyId,
+  SecretAccessKey: key.secret,
+  Token: key.sessionToken,
+  Expiration: isoTime(key.expiresAt),
+})
 
 const identityDocument = (
   options: MetadataOptions,

@@ -1,12 +1,13 @@
 // What an action of the ARM face is: work that meets the cloud's state, after the call's latency.
 import type { CallKind } from '#emulator/model/latency.ts'
+import type { Struck } from '#emulator/wire/passage.ts'
 import type { AzureAction } from './actions.ts'
 import type { Arm } from './arm.ts'
 import type { Json, JsonObject } from './json.ts'
 import type { Principal } from './principals.ts'
 
-/** What the work of a call needs to know. */
-export interface Context {
+/** What the work of a call needs to know; blocks are new configurations here. */
+export interface Context extends Struck {
   readonly arm: Arm
   readonly principal: Principal
   readonly method: string
@@ -21,12 +22,6 @@ export interface Context {
   readonly ifMatch: string | undefined
   /** `https://host:port` that the client used; links lead there. */
   readonly origin: string
-  /** New configurations that a `partial` fault lets a write have; undefined: all. */
-  readonly granted: number | undefined
-  /** Code with which the asynchronous part of a write ends; undefined: it succeeds. */
-  readonly operationFailure: string | undefined
-  /** True: somebody else changes the thing right before this call does. */
-  readonly isForestalled: boolean
 }
 
 export interface Reply {

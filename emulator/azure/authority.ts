@@ -1,14 +1,14 @@
 // The authority host: what clients with an application's secret ask for tokens, and the documents
 // by which their library finds that place. Entra ID's v2.0 endpoints, as far as they are asked.
+import type { Answer, WireCall } from '#emulator/wire/answer.ts'
 import { tenantId } from './account.ts'
 import { isAudience } from './auth.ts'
-import type { Answer, ArmRequest } from './face.ts'
 import { guidOf } from './guid.ts'
 import type { JsonObject } from './json.ts'
 import type { Directory, Principal } from './principals.ts'
 
 /** Answers what is meant for the authority; undefined: it is a call of ARM's. */
-export type Authority = (request: ArmRequest) => Answer | undefined
+export type Authority = (request: WireCall) => Answer | undefined
 
 /** Lifetime of an application's token. */
 const tokenLifeMs = 3600_000

@@ -22,7 +22,7 @@ export class ArmError extends Error {
 }
 
 interface ArmErrorOptions {
-  readonly status?: number
+  readonly status?: number | undefined
   readonly headers?: Readonly<Record<string, string>>
   readonly details?: readonly JsonObject[]
 }

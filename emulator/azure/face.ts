@@ -1,11 +1,15 @@
 // One ARM call from request to answer: who calls, where it leads, what goes wrong on purpose, how
 // fast they may, may they, how long it takes, and only then the work itself.
-import type { IncomingHttpHeaders } from 'node:http'
 import type { CallLog } from '#emulator/model/calls.ts'
-import type { Effect } from '#emulator/model/faults.ts'
-import { draw } from '#emulator/model/latency.ts'
 import { Refusal } from '#emulator/model/refusal.ts'
-import { occasionOf } from '#emulator/model/world.ts'
+import {
+  type Answer,
+  type Face,
+  type WireCall,
+  type Reply as WireReply,
+  faceOf,
+} from '#emulator/wire/answer.ts'
+import { type Struck, type Subject, pass } from '#emulator/wire/passage.ts'
 import type { Context, Reply } from './action.ts'
 import type { Arm } from './arm.ts'
 import { authenticate } from './auth.ts'
@@ -26,43 +30,16 @@ export interface FaceOptions {
   readonly calls: CallLog
 }
 
-/** A request as it came. */
-export interface ArmRequest {
-  readonly method: string
-  /** Path and query as sent. */
-  readonly url: string
-  readonly headers: IncomingHttpHeaders
-  readonly body: string
-}
-
-/** An answer, or the ways in which there is none. */
-export type Answer =
-  | {
-      readonly kind: 'answer'
-      readonly status: number
-      readonly headers: Readonly<Record<string, string>>
-      readonly body: string
-    }
-  | { readonly kind: 'reset' }
-  | { readonly kind: 'hang' }
-
-/** Answers one call; never throws. */
-export type Face = (request: ArmRequest) => Promise<Answer>
-
-export const createFace =
-  (options: FaceOptions): Face =>
-  async request => {
-    const call = callOf(options, request)
-    try {
-      return await perform(options, call)
-    } catch (error) {
-      return failure(options, call, error)
-    }
-  }
+export const createFace = (options: FaceOptions): Face =>
+  faceOf<Call>({
+    begin: request => callOf(options, request),
+    perform: call => perform(options, call),
+    fail: (call, error) => failure(options, call, error),
+  })
 
 /** A call under way; the limits are filled in when its tokens are drawn. */
 interface Call {
-  readonly request: ArmRequest
+  readonly request: WireCall
   readonly url: URL
   readonly origin: string
   readonly requestId: string
@@ -71,7 +48,7 @@ interface Call {
   limits: Readonly<Record<string, string>>
 }
 
-const callOf = ({ arm }: FaceOptions, request: ArmRequest): Call => {
+const callOf = ({ arm }: FaceOptions, request: WireCall): Call => {
   const origin = `https://${request.headers.host ?? 'localhost'}`
   const url = URL.canParse(request.url, origin) ? new URL(request.url, origin) : new URL(origin)
   return {
@@ -94,55 +71,41 @@ const routeOrError = (method: string, pathname: string): Route | ArmError => {
 }
 
 const perform = async (options: FaceOptions, call: Call): Promise<Answer> => {
-  const { arm } = options
+  const { arm, calls } = options
   const { world } = arm
-  const now = world.clock.now()
   const { route } = call
-  const token = authenticate(call.request.headers, arm.directory, { now, origin: call.origin })
+  const at = { now: world.clock.now(), origin: call.origin }
+  const token = authenticate(call.request.headers, arm.directory, at)
   if (route instanceof ArmError) throw route
-  const effects = strike(arm, { call, route, token })
-  const wait = effects.find(effect => effect.kind === 'delay')?.ms ?? 0
-  const blocked = before(options, call, effects)
-  if (blocked === undefined) admit(options, call, { route, token })
-  const { kind } = route.action
-  const latency = draw(world.chance, `latency/${kind}`, world.options.latency.callMs[kind])
-  if (wait + latency > 0) await world.clock.sleep(wait + latency)
-  if (blocked !== undefined) return blocked
-  const reply = route.action.work(contextOf(arm, call, { route, token, effects }))
-  return after(options, call, { reply, effects })
-}
-
-const callKinds = [
-  'throttle',
-  'fail',
-  'loseReply',
-  'reset',
-  'hang',
-  'delay',
-  'html',
-  'malformed',
-  'partial',
-  'operationFail',
-  'foreignWrite',
-] as const
-
-type CallEffect = Extract<Effect, { readonly kind: (typeof callKinds)[number] }>
-
-const strike = (
-  arm: Arm,
-  parts: { readonly call: Call; readonly route: Route; readonly token: Token },
-): readonly CallEffect[] => {
-  const { route, token } = parts
-  return arm.world.faults.strike(callKinds, {
-    ...occasionOf(arm.world, subject(arm, route) ?? token.instanceId),
-    action: route.action.name,
-    accessKey: token.principal.clientId,
-    ...subnetOccasion(arm, route),
+  const { kind, name, work } = route.action
+  return pass({
+    world,
+    calls,
+    name,
+    furtherFaults: ['operationFail', 'foreignWrite'],
+    subject: subjectOf(arm, route, token),
+    latency: { kind, stream: kind },
+    pageHeaders: {},
+    throttled: injectedThrottle,
+    failed: (code, message, status) => new ArmError(code, message, { status }),
+    prepare: () => {
+      admit(options, call, { route, token })
+      return struck => respond(call, work(contextOf(arm, call, { route, token, struck })))
+    },
   })
 }
 
+const respond = (call: Call, { status, headers, body }: Reply): WireReply =>
+  jsonReply(call, { status, headers, body: body === undefined ? '' : JSON.stringify(body) })
+
+const subjectOf = (arm: Arm, route: Route, token: Token): Subject => ({
+  instanceId: machineOf(arm, route) ?? token.instanceId,
+  subnetId: subnetOf(arm, route),
+  accessKey: token.principal.clientId,
+})
+
 // The machine that a call is about: the one of the path, or the one whose NIC it is.
-const subject = (arm: Arm, { type, names }: Route): string | undefined => {
+const machineOf = (arm: Arm, { type, names }: Route): string | undefined => {
   const [first = '', second = ''] = names
   if (/^networkinterfaces/i.test(type)) return nicByName(arm, first)?.nic.attachment?.instanceId
   if (/^virtualmachinescalesets/i.test(type)) return memberAt(arm.world, first, second)?.id
@@ -152,31 +115,9 @@ const subject = (arm: Arm, { type, names }: Route): string | undefined => {
   )?.id
 }
 
-const subnetOccasion = (arm: Arm, { type, names }: Route): { readonly subnet?: string } => {
+const subnetOf = (arm: Arm, { type, names }: Route): string | undefined => {
   const name = /subnets$/i.test(type) ? names[1]?.toLowerCase() : undefined
-  const subnet = [...arm.world.subnets.values()].find(one => one.name.toLowerCase() === name)
-  return subnet === undefined ? {} : { subnet: subnet.id }
-}
-
-// Faults that answer before any work is done.
-const before = (
-  options: FaceOptions,
-  call: Call,
-  effects: readonly CallEffect[],
-): Answer | undefined => {
-  for (const effect of effects) {
-    if (effect.kind === 'throttle') throw throttled()
-    if (effect.kind === 'fail') throw injected(effect)
-    if (effect.kind === 'reset' || effect.kind === 'hang') {
-      note(options, call, effect.kind)
-      return { kind: effect.kind }
-    }
-    if (effect.kind === 'html') {
-      note(options, call, 'html')
-      return htmlAnswer(effect.status)
-    }
-  }
-  return undefined
+  return [...arm.world.subnets.values()].find(one => one.name.toLowerCase() === name)?.id
 }
 
 // Order as ARM's: rate, then version, then permission, then subscription and group.
@@ -209,10 +150,10 @@ const contextOf = (
   parts: {
     readonly route: Route
     readonly token: Token
-    readonly effects: readonly CallEffect[]
+    readonly struck: Struck
   },
 ): Context => {
-  const { route, token, effects } = parts
+  const { route, token, struck } = parts
   const ifMatch = call.request.headers['if-match']
   return {
     arm,
@@ -225,35 +166,17 @@ const contextOf = (
     body: parseJson(call.request.body),
     ifMatch: ifMatch === '' ? undefined : ifMatch,
     origin: call.origin,
-    granted: effects.find(effect => effect.kind === 'partial')?.granted,
-    operationFailure: effects.find(effect => effect.kind === 'operationFail')?.code,
-    isForestalled: effects.some(effect => effect.kind === 'foreignWrite'),
+    ...struck,
   }
-}
-
-// Faults that spoil the answer after the work is done.
-const after = (
-  options: FaceOptions,
-  call: Call,
-  { reply, effects }: { readonly reply: Reply; readonly effects: readonly CallEffect[] },
-): Answer => {
-  if (effects.some(effect => effect.kind === 'loseReply')) {
-    note(options, call, 'loseReply')
-    return { kind: 'reset' }
-  }
-  const text = reply.body === undefined ? '' : JSON.stringify(reply.body)
-  const isCut = effects.some(effect => effect.kind === 'malformed')
-  note(options, call, isCut ? 'malformed' : 'ok')
-  const body = isCut ? text.slice(0, Math.floor(text.length / 2)) : text
-  return jsonAnswer(call, { status: reply.status, headers: reply.headers, body })
 }
 
 const failure = (options: FaceOptions, call: Call, error: unknown): Answer => {
   const known = error instanceof Refusal ? fromModel(error) : error
   if (!(known instanceof ArmError)) throw error
-  note(options, call, known.code)
+  const { route } = call
+  options.calls.note(route instanceof ArmError ? 'unknown' : route.action.name, known.code)
   const { status, headers } = known
-  return jsonAnswer(call, {
+  return jsonReply(call, {
     status,
     headers: { 'x-ms-failure-cause': 'gateway', ...headers },
     body: JSON.stringify(errorBody(known)),
@@ -268,17 +191,14 @@ const fromModel = (error: Refusal): ArmError =>
     holderOf: () => undefined,
   })
 
-const note = ({ calls }: FaceOptions, { route }: Call, result: string): void =>
-  calls.note(route instanceof ArmError ? 'unknown' : route.action.name, result)
-
-const jsonAnswer = (
+const jsonReply = (
   { requestId, limits }: Call,
   parts: {
     readonly status: number
     readonly headers: Readonly<Record<string, string>>
     readonly body: string
   },
-): Answer => ({
+): WireReply => ({
   kind: 'answer',
   status: parts.status,
   headers: {
@@ -292,20 +212,10 @@ const jsonAnswer = (
   body: parts.body,
 })
 
-const htmlAnswer = (status: number): Answer => ({
-  kind: 'answer',
-  status,
-  headers: { 'content-type': 'text/html' },
-  body: `<html><head><title>${status} Bad Gateway</title></head><body>${status}</body></html>`,
-})
-
 /** A throttle fault asks for a short wait, so that a test need not wait for minutes. */
 const faultRetrySeconds = 1
 
-const throttled = (): ArmError =>
+const injectedThrottle = (): ArmError =>
   new ArmError('TooManyRequests', 'The request is being throttled (injected fault).', {
     headers: { 'retry-after': String(faultRetrySeconds) },
   })
-
-const injected = ({ code, status }: Extract<Effect, { readonly kind: 'fail' }>): ArmError =>
-  new ArmError(code, `${code} (injected fault)`, status === undefined ? {} : { status })

@@ -1,5 +1,6 @@
 // GUIDs that depend on a name only, so that one seed always gives the same cloud.
 import { createHash } from 'node:crypto'
+import { grouped } from '#emulator/wire/request-id.ts'
 
 /** A version 4 shaped GUID made from the digest of a text. */
 export const guidOf = (text: string): string =>
@@ -7,10 +8,4 @@ export const guidOf = (text: string): string =>
 
 /** Writes the first 32 of some hexadecimal digits as a GUID. */
 export const formatGuid = (hex: string): string =>
-  [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    `4${hex.slice(13, 16)}`,
-    `8${hex.slice(17, 20)}`,
-    hex.slice(20, 32),
-  ].join('-')
+  grouped(`${hex.slice(0, 12)}4${hex.slice(13, 16)}8${hex.slice(17, 32)}`)

@@ -8,6 +8,10 @@ export const nodeGroup = 'eniway-nodes'
 /** Group of virtual networks and security groups. */
 export const networkGroup = 'eniway-network'
 
+/** True for a list of things of `own`: one of that group, or of the whole subscription. */
+export const isCovered = (own: string, listed: string | undefined): boolean =>
+  listed === undefined || listed.toLowerCase() === own
+
 /** Where ids lead: a subscription's things in a world. */
 export interface IdScope {
   readonly world: World

@@ -3,12 +3,12 @@ import { startInstance, stopInstance } from '#emulator/model/instances.ts'
 import { attachNic } from '#emulator/model/nics.ts'
 import { Refusal } from '#emulator/model/refusal.ts'
 import type { Instance } from '#emulator/model/types.ts'
-import { nicsOfInstance, putInstance, putNic } from '#emulator/model/world.ts'
+import { type World, nicsOfInstance, putInstance, putNic } from '#emulator/model/world.ts'
 import { type Action, type Context, type Reply, replyOf } from './action.ts'
 import type { Arm, ArmNic } from './arm.ts'
 import { bodyObject } from './desired.ts'
 import { ArmError, armError, invalidReference, resourceNotFound } from './errors.ts'
-import { isSameId, nodeGroup, vmId } from './ids.ts'
+import { isCovered, isSameId, nodeGroup, vmId } from './ids.ts'
 import { type JsonObject, objectOf, objectsOf, textOf } from './json.ts'
 import { checkLocation, failureOf, readTags } from './nics.ts'
 import { beginOperation, operationHeaders, refuseWhileBusy } from './operations.ts'
@@ -38,8 +38,7 @@ export const listVms: Action = {
   kind: 'describe',
   work: context => {
     const { arm, group } = context
-    const isEmpty = group !== undefined && group.toLowerCase() !== nodeGroup
-    return pageOf(context, isEmpty ? [] : plainMachines(arm), {
+    return pageOf(context, isCovered(nodeGroup, group) ? plainMachines(arm) : [], {
       keyOf: instance => vmId(arm, instance).toLowerCase(),
       show: instance => vmJson(arm, instance, false),
     })
@@ -68,31 +67,30 @@ export const writeVm: Action = {
   },
 }
 
-export const deallocateVm: Action = {
-  name: 'virtualMachines/deallocate',
-  kind: 'terminate',
+// What only begins here and goes on as an operation.
+const powerAction = (
+  { name, kind }: Pick<Action, 'name' | 'kind'>,
+  act: (world: World, instanceId: string) => void,
+): Action => ({
+  name,
+  kind,
   work: context => {
+    const { arm } = context
     const instance = found(context)
-    refuseWhileBusy(context.arm, vmId(context.arm, instance), 'Microsoft.Compute')
-    return begun(context, instance, {
-      succeed: () => void stopInstance(context.arm.world, instance.id),
-      status: 202,
-    })
+    refuseWhileBusy(arm, vmId(arm, instance), 'Microsoft.Compute')
+    return begun(context, instance, { succeed: () => act(arm.world, instance.id), status: 202 })
   },
-}
+})
 
-export const startVm: Action = {
-  name: 'virtualMachines/start',
-  kind: 'run',
-  work: context => {
-    const instance = found(context)
-    refuseWhileBusy(context.arm, vmId(context.arm, instance), 'Microsoft.Compute')
-    return begun(context, instance, {
-      succeed: () => void startInstance(context.arm.world, instance.id),
-      status: 202,
-    })
-  },
-}
+export const deallocateVm = powerAction(
+  { name: 'virtualMachines/deallocate', kind: 'terminate' },
+  (world, id) => void stopInstance(world, id),
+)
+
+export const startVm = powerAction(
+  { name: 'virtualMachines/start', kind: 'run' },
+  (world, id) => void startInstance(world, id),
+)
 
 /** Machines that are resources of their own: not the members of uniform scale sets. */
 const plainMachines = (arm: Arm): readonly Instance[] =>

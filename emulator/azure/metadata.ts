@@ -1,10 +1,7 @@
 // The instance metadata service: documents about the machine, and tokens of its managed identity.
 // Every request carries the header `Metadata: true` and none came through a proxy.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { createServer } from 'node:http'
-import type { Instance } from '#emulator/model/types.ts'
-import { occasionOf } from '#emulator/model/world.ts'
-import type { Asker } from '#emulator/platform.ts'
+import { type Exchange, type MetadataParts, metadataServer } from '#emulator/wire/metadata.ts'
 import type { Arm } from './arm.ts'
 import { isAudience } from './auth.ts'
 import { unknownResource } from './authority.ts'
@@ -12,13 +9,11 @@ import { instanceDocument } from './instance-document.ts'
 import { type Json, type JsonObject, isObject } from './json.ts'
 import type { MetadataThrottle } from './metadata-throttle.ts'
 
-export interface MetadataOptions {
+export interface MetadataOptions extends Pick<MetadataParts, 'ask'> {
   readonly arm: Arm
   readonly throttle: MetadataThrottle
   /** Address of ARM that tokens may be asked for beside the public one; undefined: unknown. */
   readonly endpoint: () => string | undefined
-  /** The machine behind a remote address; undefined: nobody's, the connection is dropped. */
-  readonly ask: (remoteAddress: string) => Asker | undefined
 }
 
 /** api-versions of `/metadata/instance`. */
@@ -52,30 +47,19 @@ const tokenLifeMs = 24 * 3600_000
 
 /** An HTTP server, not yet listening. */
 export const createMetadataServer = (options: MetadataOptions): Server =>
-  createServer((request, response) => {
-    const asker = options.ask(request.socket.remoteAddress ?? '')
-    const instance = options.arm.world.instances.get(asker?.instanceId ?? '')
-    // Only the machine's own address reaches the service, not those of its pods.
-    const isHost = asker !== undefined && asker.hops === 1
-    if (!isHost || instance === undefined || instance.state === 'terminated') {
-      request.socket.destroy()
-      return
-    }
-    request.resume()
-    answer(options, { request, response, instance })
-  })
-
-interface Exchange {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly instance: Instance
-}
+  metadataServer(
+    { world: options.arm.world, ask: options.ask },
+    {
+      // Only the machine's own address reaches the service, not those of its pods.
+      isHeard: ({ state }, hops) => hops === 1 && state !== 'terminated',
+      fail: (response, status) => reply(response, status, { error: 'Internal error' }),
+      answer: exchange => answer(options, exchange),
+    },
+  )
 
 const answer = (options: MetadataOptions, exchange: Exchange): void => {
   const { request, response, instance } = exchange
   const { world } = options.arm
-  const [failed] = world.faults.strike(['metadataFail'], occasionOf(world, instance.id))
-  if (failed !== undefined) return reply(response, failed.status, { error: 'Internal error' })
   const url = new URL(request.url ?? '/', 'http://169.254.169.254')
   const path = url.pathname.replace(/\/+$/, '').toLowerCase()
   const isToken = path === '/metadata/identity/oauth2/token'

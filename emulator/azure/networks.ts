@@ -6,7 +6,7 @@ import { type Action, type Context, replyOf } from './action.ts'
 import type { Arm } from './arm.ts'
 import { ArmError, resourceNotFound } from './errors.ts'
 import { guidOf } from './guid.ts'
-import { asgId, networkGroup, nsgId, subnetId, vnetId } from './ids.ts'
+import { asgId, isCovered, networkGroup, nsgId, subnetId, vnetId } from './ids.ts'
 import type { JsonObject } from './json.ts'
 import { pageOf } from './pages.ts'
 import { idOfNic, recordOf, visibleGroups } from './records.ts'
@@ -59,46 +59,51 @@ export const listSubnets: Action = {
     }),
 }
 
-export const readNsg: Action = {
-  name: 'networkSecurityGroups/read',
+// Both kinds of security groups are read alike: the model's one group shows as either.
+const readGroup = (
+  name: Action['name'],
+  type: string,
+  show: (arm: Arm, group: SecurityGroup) => JsonObject,
+): Action => ({
+  name,
   kind: 'describe',
-  work: context => {
-    const group = foundGroup(context, 'Microsoft.Network/networkSecurityGroups')
-    return replyOf(200, nsgJson(context.arm, group))
-  },
-}
+  work: context => replyOf(200, show(context.arm, foundGroup(context, type))),
+})
 
-export const listNsgs: Action = {
-  name: 'networkSecurityGroups/read',
-  kind: 'describe',
-  work: context =>
-    pageOf(context, isHere(context) ? visibleGroups(context.arm) : [], {
-      keyOf: group => group.name.toLowerCase(),
-      show: group => nsgJson(context.arm, group),
-    }),
-}
-
-export const readAsg: Action = {
-  name: 'applicationSecurityGroups/read',
-  kind: 'describe',
-  work: context => {
-    const group = foundGroup(context, 'Microsoft.Network/applicationSecurityGroups')
-    return replyOf(200, asgJson(context.arm, group))
-  },
-}
-
-export const listAsgs: Action = {
-  name: 'applicationSecurityGroups/read',
+const listGroups = (
+  name: Action['name'],
+  show: (arm: Arm, group: SecurityGroup) => JsonObject,
+): Action => ({
+  name,
   kind: 'describe',
   work: context =>
     pageOf(context, isHere(context) ? visibleGroups(context.arm) : [], {
       keyOf: group => group.name.toLowerCase(),
-      show: group => asgJson(context.arm, group),
+      show: group => show(context.arm, group),
     }),
-}
+})
 
-const isHere = ({ group }: Context): boolean =>
-  group === undefined || group.toLowerCase() === networkGroup
+export const readNsg = readGroup(
+  'networkSecurityGroups/read',
+  'Microsoft.Network/networkSecurityGroups',
+  (arm, group) => nsgJson(arm, group),
+)
+
+export const listNsgs = listGroups('networkSecurityGroups/read', (arm, group) =>
+  nsgJson(arm, group),
+)
+
+export const readAsg = readGroup(
+  'applicationSecurityGroups/read',
+  'Microsoft.Network/applicationSecurityGroups',
+  (arm, group) => asgJson(arm, group),
+)
+
+export const listAsgs = listGroups('applicationSecurityGroups/read', (arm, group) =>
+  asgJson(arm, group),
+)
+
+const isHere = ({ group }: Context): boolean => isCovered(networkGroup, group)
 
 const foundVnet = (context: Context): Vpc => {
   const name = context.names[0] ?? ''

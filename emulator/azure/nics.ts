@@ -10,7 +10,7 @@ import { beginChange } from './change.ts'
 import { type WantedNic, bodyObject, readNic } from './desired.ts'
 import { ArmError, armError, invalidReference, resourceNotFound } from './errors.ts'
 import { forestall } from './foreign.ts'
-import { inGroup, nodeGroup, subnetId, vmId } from './ids.ts'
+import { inGroup, isCovered, nodeGroup, subnetId, vmId } from './ids.ts'
 import { type JsonObject, objectOf, textOf } from './json.ts'
 import { beginOperation, operationHeaders, refuseWhileBusy } from './operations.ts'
 import { pageOf } from './pages.ts'
@@ -35,8 +35,7 @@ export const listNics: Action = {
   kind: 'describe',
   work: context => {
     const { arm, group } = context
-    const isEmpty = group !== undefined && group.toLowerCase() !== nodeGroup
-    return pageOf(context, isEmpty ? [] : plainNics(arm), {
+    return pageOf(context, isCovered(nodeGroup, group) ? plainNics(arm) : [], {
       keyOf: armNic => idOfNic(arm, armNic).toLowerCase(),
       show: armNic => nicJson(arm, armNic),
     })

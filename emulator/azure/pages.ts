@@ -1,4 +1,5 @@
 // Pages of lists: a link to the rest that carries where to go on.
+import { cutPage } from '#emulator/wire/pages.ts'
 import type { Context, Reply } from './action.ts'
 import { replyOf } from './action.ts'
 import { ArmError } from './errors.ts'
@@ -14,13 +15,9 @@ export const pageOf = <T>(
   how: { readonly keyOf: (thing: T) => string; readonly show: (thing: T) => JsonObject },
 ): Reply => {
   const after = readToken(context.query.get('$skipToken'))
-  const sorted = things.toSorted((a, b) => (how.keyOf(a) < how.keyOf(b) ? -1 : 1))
-  const rest = after === undefined ? sorted : sorted.filter(thing => how.keyOf(thing) > after)
-  const page = rest.slice(0, pageSize)
-  const last = page.at(-1)
-  const nextLink =
-    page.length < rest.length && last !== undefined ? linkTo(context, how.keyOf(last)) : undefined
-  return replyOf(200, { value: page.map(how.show), nextLink })
+  const { items, next } = cutPage(things, how.keyOf, { after, size: pageSize })
+  const nextLink = next === undefined ? undefined : linkTo(context, next)
+  return replyOf(200, { value: items.map(how.show), nextLink })
 }
 
 const linkTo = (

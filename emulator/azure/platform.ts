@@ -1,5 +1,6 @@
 // Azure as a platform: ARM with its authority over HTTPS, the metadata service, and the variables
 // that lead the SDKs to both.
+import { firstKey } from '#emulator/accounts.ts'
 import type { Platform, PlatformParts, PlatformServers } from '#emulator/platform.ts'
 import { defaultAccount, tenantId } from './account.ts'
 import type { Arm } from './arm.ts'
@@ -53,7 +54,7 @@ const environment = (
   // Without the default port: clients compare the authority's name with that of its documents.
   const api = new URL(address).origin
   const account = accounts[0] ?? defaultAccount
-  const [key = defaultAccount.keys[0]] = account.keys
+  const key = firstKey(accounts, defaultAccount)
   // Machines have a managed identity; who calls from outside has an application's secret.
   const isOutside = metadata === undefined && isLoopback(apiHost)
   return {
@@ -63,7 +64,7 @@ const environment = (
     AZURE_TENANT_ID: tenantId,
     ...(isOutside && {
       AZURE_CLIENT_ID: key.accessKeyId,
-      AZURE_CLIENT_SECRET: key.secretAccessKey ?? 'any',
+      AZURE_CLIENT_SECRET: key.secretAccessKey,
     }),
     NODE_EXTRA_CA_CERTS: certificate.path,
     ...(metadata === undefined ? {} : { AZURE_POD_IDENTITY_AUTHORITY_HOST: metadata }),

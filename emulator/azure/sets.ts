@@ -8,7 +8,7 @@ import type { Arm, ArmNic } from './arm.ts'
 import { type PendingChange, beginChange } from './change.ts'
 import { type WantedNic, bodyObject, readNic } from './desired.ts'
 import { ArmError, resourceNotFound } from './errors.ts'
-import { memberAt, membersOf, nodeGroup, vmId } from './ids.ts'
+import { isCovered, memberAt, membersOf, nodeGroup, vmId } from './ids.ts'
 import { type JsonObject, objectOf, objectsOf, textOf } from './json.ts'
 import { checkLocation, failureOf } from './nics.ts'
 import { beginOperation, operationHeaders, refuseWhileBusy } from './operations.ts'
@@ -31,9 +31,8 @@ export const listSets: Action = {
   kind: 'describe',
   work: context => {
     const { arm, group } = context
-    const isEmpty = group !== undefined && group.toLowerCase() !== nodeGroup
     const names = [...arm.world.instances.values()].flatMap(({ scaleSet }) => scaleSet?.name ?? [])
-    return pageOf(context, isEmpty ? [] : [...new Set(names)], {
+    return pageOf(context, isCovered(nodeGroup, group) ? [...new Set(names)] : [], {
       keyOf: name => name.toLowerCase(),
       show: name => scaleSetJson(arm, name),
     })

@@ -1,6 +1,7 @@
 // What the model and the fabric must know of Azure: quotas, reserved addresses, router, MTU.
-import { type Cidr, type Ip, addressAt, familyOf, ip } from '#core/ip.ts'
+import { ip } from '#core/ip.ts'
 import type { Traits } from '#emulator/platform.ts'
+import { routerAfterBase } from '#emulator/wire/traits.ts'
 import { defaultAccount } from './account.ts'
 import { sizeLimits } from './sizes.ts'
 
@@ -13,10 +14,6 @@ const idPrefixes = {
   attachment: 'attachment',
 } as const
 
-/** Virtual network FAQ: the router is the base plus one; for IPv6 it is always this address. */
-const gateway = (subnet: Cidr): Ip =>
-  familyOf(subnet) === 4 ? addressAt(subnet, 1) : ip('fe80::1234:5678:9abc')
-
 /** The location of a zone: `eastus-1` is zone 1 of `eastus`. */
 export const locationOf = (zone: string): string => zone.replace(/-\d+$/, '')
 
@@ -28,7 +25,8 @@ export const azureTraits: Traits = {
   nameId: (kind, hex) => `${idPrefixes[kind]}-${hex.slice(0, 8)}`,
   // Network, router, two for DNS, broadcast (virtual network FAQ).
   reserved: { head: 4, tail: 1 },
-  gateway,
+  // Virtual network FAQ.
+  gateway: routerAfterBase(ip('fe80::1234:5678:9abc')),
   mtu: 1500,
   // NICs are added to and removed from deallocated machines only.
   hotPlug: false,

@@ -102,7 +102,10 @@ export class Life {
   call({ method, args, signal }: Call): Promise<Outcome<unknown>> {
     const id = ++this.#lastId
     const bytes = encode({ kind: 'call', id, method, args })
-    if (bytes === undefined) return Promise.resolve(failed(tooLong(method)))
+    if (bytes === undefined) {
+      if (this.#calls.size === 0) this.#parts.onQuiet()
+      return Promise.resolve(failed(tooLong(method)))
+    }
     return new Promise((resolve, reject) => {
       const call = { method, bytes, resolve, reject, isSent: false, isAborted: false, cancels: [] }
       this.#calls.set(id, call)

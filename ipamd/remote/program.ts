@@ -24,7 +24,7 @@ const main = (): void => {
     process.exit(2)
   }
   process.title = 'eniway cloud'
-  // Signals reach every process of a terminal or of a unit. The daemon ends what is under way first.
+  // Signals reach every process of a terminal or a unit. The daemon ends what is under way first.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined)
   process.on('disconnect', () => process.exit(0))
   process.on(

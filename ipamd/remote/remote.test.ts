@@ -45,7 +45,14 @@ const settle = async (): Promise<void> => {
 type Process = { events: ChannelEvents; end: 'running' | 'ended' | 'killed'; isDeaf: boolean }
 
 /** A node's NICs, lent to one by one; `behave` says what a call does beyond that. */
-const setUp = (options: { readonly behave?: () => unknown; readonly isSlow?: boolean } = {}) => {
+const setUp = (
+  options: {
+    readonly behave?: () => unknown
+    readonly isSlow?: boolean
+    /** What an attached NIC is described with. */
+    readonly long?: string
+  } = {},
+) => {
   const time = handClock()
   const processes: Process[] = []
   const counted: string[] = []
@@ -69,7 +76,7 @@ const setUp = (options: { readonly behave?: () => unknown; readonly isSlow?: boo
         return work('lendBlocks', [], signal)
       },
       attachNic: (_, signal) =>
-        work('attachNic', { token: undefined } as unknown as CloudNic, signal),
+        work('attachNic', { token: options.long } as unknown as CloudNic, signal),
     } as Partial<Cloud> as Cloud
   }
   const start = (events: ChannelEvents) => {
@@ -303,12 +310,23 @@ test('what a provider throws is thrown', async () => {
   await expect(lend()).rejects.toMatchObject({ name: 'TypeError', message: 'a bug' })
 })
 
-test('messages that are too long fail alone, in doubt only when they are answers', async () => {
-  const { cloud, lend } = setUp({ behave: () => undefined })
+test('a message that is too long fails alone, and keeps no process', async () => {
+  const { cloud, lend, pass, processes } = setUp()
   const long = nicId('n'.repeat(messageBytesMax))
-  const asked = failureOf(await cloud.deleteNic(long, never))
-  expect(asked).toMatchObject({ code: 'MessageTooLong', ambiguous: false })
+  const ask = async () => failureOf(await cloud.deleteNic(long, never))
   expect((await lend()).kind).toBe('ok')
+  expect(await ask()).toMatchObject({ code: 'MessageTooLong', ambiguous: false })
+  expect((await lend()).kind).toBe('ok')
+  await ask()
+  await pass(idleMs)
+  expect(processes[0]?.end).toBe('ended')
+})
+
+test('an answer that is too long leaves a mutation in doubt', async () => {
+  const { cloud } = setUp({ long: 'x'.repeat(messageBytesMax) })
+  const answer = failureOf(await cloud.attachNic({ nic, deviceIndex: 1 }, never))
+  expect(answer).toMatchObject({ code: 'MessageTooLong', ambiguous: true })
+  expect((await cloud.observe(never)).kind).toBe('ok')
 })
 
 test('what is no message ends the process', async () => {

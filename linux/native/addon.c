@@ -1,5 +1,5 @@
-// The three things eniway needs from Linux that JavaScript cannot do: talk netlink inside another
-// network namespace, delete links on a thread of its own, and ask who is behind a unix socket.
+// What eniway needs from Linux and JavaScript cannot do: talk netlink and write settings inside
+// another network namespace, delete links on a thread of its own, and ask who is behind a socket.
 // It moves bytes and decides nothing; messages are built and read in linux/netlink.
 
 #define _GNU_SOURCE
@@ -43,17 +43,32 @@ static int open_socket(int protocol) {
   return fd < 0 ? -errno : fd;
 }
 
+static void return_home(void) {
+  if (setns(own_namespace, CLONE_NEWNET) == 0) return;
+  static const char text[] = "eniway: cannot return to the own network namespace, aborting\n";
+  (void)!write(STDERR_FILENO, text, sizeof text - 1);
+  abort();
+}
+
 // Enters the namespace only to create the socket, which then stays in it. Threads created while we
 // are inside would inherit the namespace, so nothing but system calls may stand between the setns.
 static int open_socket_in(int netns, int protocol) {
   if (setns(netns, CLONE_NEWNET) != 0) return -errno;
   int fd = open_socket(protocol);
-  if (setns(own_namespace, CLONE_NEWNET) != 0) {
-    static const char text[] = "eniway: cannot return to the own network namespace, aborting\n";
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    abort();
-  }
+  return_home();
   return fd;
+}
+
+// /proc/sys/net shows the settings of the namespace in which it is opened (net/sysctl_net.c).
+static int write_setting(int netns, const char *path, const char *text) {
+  if (setns(netns, CLONE_NEWNET) != 0) return -errno;
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  int error = fd < 0 ? -errno : 0;
+  return_home();
+  if (fd < 0) return error;
+  if (write(fd, text, strlen(text)) < 0) error = -errno;
+  close(fd);
+  return error;
 }
 
 // Options that only improve answers or limits: an older kernel or a missing capability may refuse.
@@ -335,6 +350,23 @@ static napi_value js_transact(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// writeSetting(netnsFd, path, text): 0 or a negative errno.
+static napi_value js_write_setting(napi_env env, napi_callback_info info) {
+  napi_value arguments[3];
+  size_t count = 3, length;
+  int32_t netns;
+  char path[128], text[16];
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count < 3 ||
+      napi_get_value_int32(env, arguments[0], &netns) != napi_ok || netns < 0 ||
+      napi_get_value_string_utf8(env, arguments[1], path, sizeof path, &length) != napi_ok ||
+      length + 1 == sizeof path ||
+      napi_get_value_string_utf8(env, arguments[2], text, sizeof text, &length) != napi_ok ||
+      length + 1 == sizeof text) {
+    return refuse(env, "writeSetting needs a namespace fd, a path and a short text");
+  }
+  return integer(env, write_setting(netns, path, text));
+}
+
 // deleteLink(ifindex, callback): callback(errno) when the link is gone or the queue was full.
 static napi_value js_delete_link(napi_env env, napi_callback_info info) {
   napi_value arguments[2];
@@ -391,6 +423,7 @@ NAPI_MODULE_INIT() {
   napi_unref_threadsafe_function(env, environment->report);
   const napi_property_descriptor functions[] = {
     {"transact", NULL, js_transact, NULL, NULL, NULL, napi_enumerable, NULL},
+    {"writeSetting", NULL, js_write_setting, NULL, NULL, NULL, napi_enumerable, NULL},
     {"deleteLink", NULL, js_delete_link, NULL, NULL, NULL, napi_enumerable, environment},
     {"peerCredentials", NULL, js_peer_credentials, NULL, NULL, NULL, napi_enumerable, NULL},
   };

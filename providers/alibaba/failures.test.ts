@@ -175,9 +175,21 @@ describe('the message', () => {
 
   test('of a broken connection leaves the signed URL out', () => {
     const text = 'socket hang upPOST http://ecs.aliyuncs.com/?RegionId=x&Tag.1.Key=y failed.'
-    const message = said(broken({ code: 'ECONNRESET' }, text))
-    expect(message).not.toContain('http')
-    expect(message).toContain('socket hang up')
+    expect(said(broken({ code: 'ECONNRESET' }, text))).toContain(
+      'failed: socket hang up (ECONNRESET); eniway looks again',
+    )
+  })
+
+  test('of a page instead of an answer names proxies', () =>
+    expect(said(new SyntaxError('Unexpected token <'))).toContain(
+      'failed: the answer is no JSON: Unexpected token < (MalformedResponse); look for a proxy',
+    ))
+
+  test('of an unknown key says which one it was', () => {
+    const principal = 'the owner of AccessKey LTAI1'
+    expect(said(refused('InvalidAccessKeyId.NotFound', 404, { principal }))).toMatch(
+      /; check the AccessKey pair, .*: this was the owner of AccessKey LTAI1$/,
+    )
   })
 
   test('of our own failures has advice too', () => {

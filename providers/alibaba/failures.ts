@@ -176,11 +176,13 @@ const isAmbiguous = (kind: FailureKind, code: string, error: SdkError): boolean 
 }
 
 // The SDK writes status and request id around the cloud's words; the URL of a broken connection
-// holds the whole query.
+// holds the whole query, and follows the reason without a space. Of a page that is not JSON the
+// parser quotes what it tripped over.
 const textOf = (error: SdkError): string => {
   const said = error.data?.Message
   if (typeof said === 'string') return said
-  return error.message.replaceAll(/(POST |Connect )?https?:\/\/\S*/g, 'the request')
+  if (error instanceof SyntaxError) return `the answer is no JSON: ${error.message}`
+  return error.message.replace(/[:\s]*(POST |Connect )?https?:\/\/\S*( failed\.?)?/, '')
 }
 
 const adviceByKind: Readonly<Record<FailureKind, string>> = {
@@ -198,6 +200,9 @@ const adviceByKind: Readonly<Record<FailureKind, string>> = {
 
 const clockAdvice = 'check the clock of this machine and its credentials'
 const keyAdvice = 'check the AccessKey pair, or give the instance a RAM role'
+const proxyAdvice =
+  'look for a proxy on the way that answers instead of ECS or cuts answers off; eniway looks ' +
+  'again before the next try'
 const adviceByCode: Readonly<Record<string, string>> = {
   'InvalidTimeStamp.Expired': clockAdvice,
   IllegalTimestamp: clockAdvice,
@@ -207,6 +212,7 @@ const adviceByCode: Readonly<Record<string, string>> = {
   'InvalidAccessKeyId.NotFound': keyAdvice,
   'InvalidAccessKeyId.Inactive': keyAdvice,
   NoCredentials: keyAdvice,
+  MalformedResponse: proxyAdvice,
   NoSubnet: 'tag a vSwitch of this zone or correct the subnets in the configuration',
   MetadataForbidden: 'enable instance metadata (security-hardened mode) on this instance',
   'InvalidOperation.AvailabilityZoneMismatch': 'configure vSwitches in the zone of this instance',
@@ -226,7 +232,12 @@ const adviceOf = (
   { kind, code }: Pick<OwnFailure, 'kind' | 'code'>,
   error: SdkError | undefined,
 ): string => {
-  if (!rightCodes.test(code)) return adviceByCode[code] ?? adviceByKind[kind]
+  if (!rightCodes.test(code)) {
+    const advice = adviceByCode[code] ?? adviceByKind[kind]
+    return advice === keyAdvice && error?.principal !== undefined
+      ? `${keyAdvice}: this was ${error.principal}`
+      : advice
+  }
   const named = error?.accessDeniedDetail?.AuthAction
   const product = site.call === 'DescribeVSwitches' ? 'vpc' : 'ecs'
   const action = typeof named === 'string' ? named : `${product}:${site.call}`

@@ -67,8 +67,9 @@ const find = async (
 }
 
 /**
- * The IPv4 quantity includes the NIC's own address, the IPv6 one has none to include; a prefix uses
- * the same slot as an address. ECS names no limit for prefixes of its own.
+ * The IPv4 quantity includes the NIC's own address, which every NIC has; the IPv6 one that of the
+ * primary NIC, which alone may have one. A prefix uses the same slot as an address. ECS names no
+ * limit for prefixes of its own.
  */
 export const limitsOf = (type: InstanceType): Limits => {
   const four = present(type.eniPrivateIpAddressQuantity, 'EniPrivateIpAddressQuantity') - 1
@@ -76,6 +77,7 @@ export const limitsOf = (type: InstanceType): Limits => {
     nicsMax: present(type.eniQuantity, 'EniQuantity'),
     hotPlug: true,
     blocksPerNicMax: { 4: Math.max(0, four), 6: type.eniIpv6AddressQuantity ?? 0 },
+    ownTakesPlaceIn: [6],
     blocksPerNodeMax: undefined,
     prefixes: four > 0,
   }

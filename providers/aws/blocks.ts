@@ -22,13 +22,34 @@ import { describeNic } from './describe.ts'
 type LendRequest = { readonly nic: NicId; readonly blocks: BlockRequest }
 type ReturnRequest = { readonly nic: NicId; readonly blocks: readonly Cidr[] }
 
-/** Only what this call added, in canonical order. */
+/**
+ * Only what this call added, in canonical order. EC2 lends all or nothing: of what the subnet does
+ * not have, half is asked for, and half of that, so that its last addresses are lent too.
+ */
 export const lendBlocks = async (
+  client: EC2Client,
+  request: LendRequest,
+  signal: AbortSignal,
+): Promise<readonly Cidr[]> => {
+  const { nic, blocks } = request
+  if (blocks.count === 0) return []
+  try {
+    return await lendAll(client, request, signal)
+  } catch (error) {
+    if (!(error instanceof CallFailed) || blocks.count === 1 || !isShort(error)) throw error
+    const half = { ...blocks, count: Math.floor(blocks.count / 2) }
+    return lendBlocks(client, { nic, blocks: half }, signal)
+  }
+}
+
+const isShort = ({ failure: { kind } }: CallFailed): boolean =>
+  kind === 'exhausted' || kind === 'fragmented'
+
+const lendAll = async (
   client: EC2Client,
   { nic, blocks }: LendRequest,
   signal: AbortSignal,
 ): Promise<readonly Cidr[]> => {
-  if (blocks.count === 0) return []
   const assign = blocks.family === 4 ? assignIpv4 : assignIpv6
   const name = blocks.family === 4 ? 'AssignPrivateIpAddresses' : 'AssignIpv6Addresses'
   const site = { call: name, on: `NIC ${nic}`, isRead: false }

@@ -139,6 +139,25 @@ describe('lending', () => {
     expect(outcome.kind === 'failed' && outcome.failure.message).toContain(`boom (${said}`)
   })
 
+  // Azure adds all or nothing, and says nowhere how many would have fitted.
+  test.each([
+    ['SubnetIsFull', 32],
+    ['SubnetIsFull', 28],
+    ['PrivateIPAddressLimitExceeded', 32],
+  ] as const)('asks for fewer where not all fit: %s for /%i', async (code, length) => {
+    state.beforeWrite = ({ body }) => {
+      const configs = (body as RawNic).properties?.ipConfigurations ?? []
+      const error = { code, message: 'does not fit' }
+      return configs.length > 4 ? { status: 400, body: { error } } : undefined
+    }
+    expect(ok(await lend({ family: 4, length, count: 7 }))).toHaveLength(3)
+    expect(names()).toEqual(['ipconfig1', 'eniway-1', 'eniway-2', 'eniway-3'])
+    expect(await lend({ family: 4, length, count: 5 })).toMatchObject({
+      kind: 'failed',
+      failure: { ambiguous: false, code },
+    })
+  })
+
   test('an operation of which nothing is heard any more is ambiguous', async () => {
     const handle = fake.handle
     fake.handle = asked =>
@@ -284,11 +303,11 @@ describe('several at once', () => {
     state.beforeWrite = ({ body }) => {
       const configs = (body as RawNic).properties?.ipConfigurations ?? []
       const isTooMuch = configs.length > 4
-      const error = { code: 'SubnetIsFull', message: 'full' }
+      const error = { code: 'InvalidParameter', message: 'no' }
       return isTooMuch ? { status: 400, body: { error } } : undefined
     }
     const [, many, returned] = await Promise.all([lend(single(1)), lend(single(5)), giveBack(old!)])
-    expect(many).toMatchObject({ kind: 'failed', failure: { kind: 'exhausted' } })
+    expect(many).toMatchObject({ kind: 'failed', failure: { kind: 'denied' } })
     expect(ok(returned)).toEqual([old])
   })
 })

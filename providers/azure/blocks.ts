@@ -10,6 +10,7 @@ import { canonical } from '../common/shapes.ts'
 import { type Patience, staleCode } from '../common/retry.ts'
 import { patiently } from './calls.ts'
 import type { Arm } from './client.ts'
+import { kindByCode } from './codes.ts'
 import { type Document, isUniformNic, readNic } from './documents.ts'
 import { ownFailure } from './failures.ts'
 import { type Known, type RawConfig, type RawNic, configsOf, isOurs } from './shapes.ts'
@@ -24,15 +25,41 @@ export type BlockParts = {
   readonly known: Map<NicId, Known>
 }
 
-/** Only what this call added and Azure made good, in canonical order. */
+type LendRequest = { readonly nic: NicId; readonly blocks: BlockRequest }
+
+/**
+ * Only what this call added and Azure made good, in canonical order. Azure adds all or nothing: of
+ * what does not fit, half is asked for, and half of that, so that the last addresses of a subnet or
+ * machine are lent too.
+ */
 export const lendBlocks = async (
   parts: BlockParts,
-  request: { readonly nic: NicId; readonly blocks: BlockRequest },
+  request: LendRequest,
   signal: AbortSignal,
 ): Promise<readonly Cidr[]> => {
   const { nic, blocks } = request
   if (blocks.count === 0) return []
   if (isUniformNic(nic) && isPrefix(blocks)) throw noPrefixes(nic)
+  try {
+    return await lendAll(parts, request, signal)
+  } catch (error) {
+    if (!isTooMany(error) || blocks.count === 1) throw error
+    const fewer = { ...blocks, count: Math.floor(blocks.count / 2) }
+    return lendBlocks(parts, { nic, blocks: fewer }, signal)
+  }
+}
+
+// By the code: a failure about prefixes has another kind.
+const isTooMany = (error: unknown): boolean =>
+  error instanceof CallFailed &&
+  (error.failure.kind === 'limit' || kindByCode.get(error.failure.code) === 'exhausted')
+
+const lendAll = async (
+  parts: BlockParts,
+  request: LendRequest,
+  signal: AbortSignal,
+): Promise<readonly Cidr[]> => {
+  const { nic, blocks } = request
   const names: string[] = []
   const change = adding(parts, { ...request, names })
   const written = await explaining(nic, blocks, () =>

@@ -97,6 +97,12 @@ describe.each(Object.entries(behaviours))('a server that %s', (_, behaviour) => 
   })
 })
 
+test('a request may have less time than others', async () => {
+  fake.handle = () => undefined
+  const outcome = await send({ ...put, withinMs: 50 }, 60_000)
+  expect(outcome).toMatchObject({ kind: 'failed', failure: { code: 'ETIMEDOUT' } })
+})
+
 test('an answer that never ends is given up', async () => {
   fake.handle = ({ request }) => {
     // Headers of an answer whose body does not come.

@@ -152,7 +152,20 @@ const identityAdvice =
   'assign a managed identity to this VM (AZURE_CLIENT_ID chooses one of several), or set ' +
   'AZURE_TENANT_ID, AZURE_CLIENT_ID and a secret, certificate or federated token'
 
+const proxyAdvice =
+  'look for a proxy on the way that answers instead of Azure or cuts answers off; eniway looks ' +
+  'again before the next try'
+const certificateAdvice =
+  'a proxy on the way may open TLS: name the certificate of its authority in NODE_EXTRA_CA_CERTS'
+
 const adviceByCode: Readonly<Record<string, string>> = {
+  MalformedResponse: proxyAdvice,
+  DEPTH_ZERO_SELF_SIGNED_CERT: certificateAdvice,
+  SELF_SIGNED_CERT_IN_CHAIN: certificateAdvice,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: certificateAdvice,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: certificateAdvice,
+  CERT_NOT_YET_VALID: 'check the clock of this machine',
+  CERT_HAS_EXPIRED: `check the clock of this machine; ${certificateAdvice}`,
   InvalidAuthenticationToken: clockAdvice,
   ExpiredAuthenticationToken: clockAdvice,
   InvalidAuthenticationTokenTenant: clockAdvice,
@@ -182,4 +195,8 @@ const adviceByCode: Readonly<Record<string, string>> = {
 
 /** What to do, from the code when it is known, else from the kind. */
 export const adviceFor = (kind: FailureKind, code: string): string =>
-  adviceByCode[code] ?? adviceByKind[kind]
+  adviceByCode[code] ?? (isPage(kind, code) ? proxyAdvice : adviceByKind[kind])
+
+// Azure names what it refuses; a bare status is somebody else's, unless it is the front door's.
+const isPage = (kind: FailureKind, code: string): boolean =>
+  code.startsWith('HTTP ') && kind !== 'throttled'

@@ -202,6 +202,15 @@ describe('the message', () => {
       'check the clock',
     ))
 
+  test.each([
+    ['a page', new ArmError(undefined, { status: 403 }), 'look for a proxy on the way'],
+    ['half an answer', broken({ code: 'PARSE_ERROR' }), 'look for a proxy on the way'],
+    ['another authority', broken({ code: 'SELF_SIGNED_CERT_IN_CHAIN' }), 'NODE_EXTRA_CA_CERTS'],
+    ['a wrong clock', broken({ code: 'CERT_NOT_YET_VALID' }), 'check the clock'],
+  ] as const)('suspects what stands between, after %s', (...[, error, advice]) =>
+    expect(failureOf(site, error).message).toContain(advice),
+  )
+
   test('stays short', () =>
     expect(said('InvalidParameter', 'x'.repeat(5000), 400).length).toBeLessThan(600))
 })

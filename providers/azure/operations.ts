@@ -24,6 +24,9 @@ export const runningPatience: Patience = {
   totalMs: 120_000,
 }
 
+/** A question is small; one that is lost must not hide an end that came long ago. */
+const pollMs = 5000
+
 /** Writes and waits for the end. Rejects with OperationFailed when the end is a failure. */
 export const put = async (
   arm: Arm,
@@ -84,7 +87,13 @@ const look = async (
   signal: AbortSignal,
 ): Promise<End> => {
   const reading = { call: 'Operations_Get', on: site.on, isRead: true }
-  const request = { service, call: reading.call, method: 'GET', path: pending.path } as const
+  const request = {
+    service,
+    call: reading.call,
+    method: 'GET',
+    path: pending.path,
+    withinMs: pollMs,
+  } as const
   const answer = await call(reading, signal, () => arm.send(request, signal))
   const end = endOf(answer, pending.kind)
   if (end !== undefined) return end

@@ -1,21 +1,18 @@
 // Pods as Kubernetes makes them: containerd in each emulated node's namespace, our conflist and
 // executable, 15 sandboxes per node. The runtime deletes each attachment twice; nothing may stay.
 
-import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startContainerd, type Containerd } from './containerd/containerd.ts'
 import type { Pod } from './containerd/cri.ts'
 import { shellImage } from './containerd/image.ts'
-import { until } from './containerd/process.ts'
-import { startNodes, type Node, type Nodes } from './nodes.ts'
-import { traceOf } from './observe.ts'
+import { callsOf, leftOf, startMachine, type Machine } from './machine.ts'
+import { startNodes, type Nodes } from './nodes.ts'
 
 const podsPerNode = 15
 const serverPort = '7777'
 
-type Machine = { readonly node: Node; readonly containerd: Containerd; readonly callsLog: string }
 type Sandbox = { readonly id: string; readonly pod: Pod; readonly ip: string }
 type Shell = { readonly machine: Machine; readonly containerId: string }
 
@@ -26,7 +23,7 @@ let machines: Machine[] = []
 beforeAll(async () => {
   base = await mkdtemp(join(tmpdir(), 'ew-e2e-'))
   nodes = await startNodes({ seed: 1, count: 2 })
-  for (const node of nodes.nodes) machines.push(await startMachine(node))
+  for (const node of nodes.nodes) machines.push(await startMachine(node, base))
 })
 
 afterAll(async () => {
@@ -35,34 +32,6 @@ afterAll(async () => {
   await rm(base, { recursive: true, force: true })
   expect(left ?? []).toEqual([])
 })
-
-const startMachine = async (node: Node): Promise<Machine> => {
-  const dir = join(base, node.name)
-  const callsLog = join(dir, 'calls')
-  const cniBinDir = await binDirectory(join(dir, 'bin'), { node, callsLog })
-  const containerd = await startContainerd({
-    netns: node.netns,
-    dir: join(dir, `run-${basename(base)}-${node.name}`),
-    cniBinDir,
-    cniConfDir: node.cniConfDir,
-  })
-  return { node, containerd, callsLog }
-}
-
-// containerd 1.6 knows one directory of plugins and wants `loopback` in it. Ours is called through
-// a script that writes down what the runtime asked for.
-const binDirectory = async (
-  directory: string,
-  { node, callsLog }: { readonly node: Node; readonly callsLog: string },
-): Promise<string> => {
-  await mkdir(directory, { recursive: true })
-  await symlink('/usr/lib/cni/loopback', join(directory, 'loopback'))
-  await copyFile(join(node.cniBinDir, 'eniway'), join(directory, 'eniway.real'))
-  const note = `echo "$CNI_COMMAND $CNI_CONTAINERID \${CNI_NETNS:+netns}" >>'${callsLog}'`
-  const script = `#!/bin/sh\n${note}\nexec '${directory}/eniway.real'\n`
-  await writeFile(join(directory, 'eniway'), script, { mode: 0o755 })
-  return directory
-}
 
 const runPods = async ({ node, containerd }: Machine): Promise<readonly Sandbox[]> => {
   const sandboxes: Sandbox[] = []
@@ -99,26 +68,6 @@ const deletePods = async (machine: Machine, sandboxes: readonly Sandbox[]): Prom
   }
 }
 
-const callsOf = async ({ callsLog }: Machine, id: string): Promise<readonly string[]> => {
-  const lines = (await readFile(callsLog, 'utf8')).split('\n')
-  return lines.filter(line => line.includes(id)).map(line => line.replace(` ${id}`, '').trim())
-}
-
-// Links are deleted after the answer, by a thread of the daemon, hence the waiting.
-const expectNothingLeft = async (machine: Machine, ips: readonly string[]): Promise<void> => {
-  let trace: readonly string[] = ['never looked']
-  const isGone = async () => {
-    trace = await traceOf(machine.node, ips)
-    return trace.length === 0
-  }
-  await until('removal of the pods', isGone).catch(() => undefined)
-  expect(trace).toEqual([])
-  expect(await machine.containerd.podNamespaces()).toEqual([])
-  expect(await machine.containerd.shims()).toEqual([])
-  const { pools } = await machine.node.view()
-  expect(pools.map(pool => pool.assigned)).toEqual(pools.map(() => 0))
-}
-
 test('30 sandboxes over two nodes reach each other and leave nothing', async () => {
   const pods = await Promise.all(machines.map(runPods))
   const ips = pods.flat().map(({ ip }) => ip)
@@ -144,6 +93,6 @@ test('30 sandboxes over two nodes reach each other and leave nothing', async () 
     for (const { id } of pods[i] ?? []) {
       expect(await callsOf(machine, id)).toEqual(['ADD netns', 'DEL netns', 'DEL'])
     }
-    await expectNothingLeft(machine, ips)
+    expect(await leftOf(machine, ips)).toEqual([])
   }
 })

@@ -80,6 +80,46 @@ test('two nodes of another type: one object, all reached, nothing left', async (
   expect(await tracesOf(runOf(stdout))).toEqual([])
 })
 
+type Everything = Printed & { readonly nodes: readonly { readonly podsOnPrimaryNic: number }[] }
+
+// Each brings pods to the primary NIC and to a secondary one.
+const others = [
+  { cloud: 'azure', instanceType: 'Standard_D8s_v5', pods: 12, onPrimary: 10 },
+  { cloud: 'alibaba', instanceType: 'ecs.c7.large', pods: 9, onPrimary: 5 },
+] as const
+
+test.each(others)('$cloud: pods of both families reach each other and the internet', async of => {
+  const { cloud, instanceType, pods } = of
+  const play = { cloud, instanceType, pods, ipFamilies: 'ipv4,ipv6', latency: 'fast' } as const
+  const { code, stdout, stderr } = await start({ ...play, seed: 15 }).ended
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const all = pods * 2
+  const family = {
+    podToPod: { checked: all * (all - 1), failed: 0 },
+    podToInternet: { checked: all, failed: 0 },
+    spoofed: { delivered: 0 },
+  }
+  const report = JSON.parse(stdout) as Everything
+  expect(report).toMatchObject({
+    ok: true,
+    cloud,
+    ipFamilies: ['ipv4', 'ipv6'],
+    reachability: {
+      podToPod: { checked: 2 * all * (all - 1), failed: 0 },
+      podToInternet: { checked: 2 * all, failed: 0 },
+      families: { ipv4: family, ipv6: family },
+    },
+    addMs: { count: all },
+    leftovers: [],
+  })
+  for (const node of report.nodes) {
+    expect(node).toMatchObject({ instanceType, pods, podsOnPrimaryNic: of.onPrimary })
+    expect(node.pool).toMatchObject({ assigned: pods, cooling: 0 })
+  }
+  expect(Object.keys(report.apiCalls).length).toBeGreaterThan(3)
+  expect(await tracesOf(runOf(stdout))).toEqual([])
+})
+
 test('Ctrl-C while pods run ends it with nothing left', async () => {
   const { child, output, ended } = start({ output: 'text', seed: 12 })
   await until('the pods', async () => output.stdout.includes('Reachability'), 60_000)

@@ -16,15 +16,20 @@ export type Nodes = {
   readonly stop: () => Promise<readonly string[]>
 }
 
-export type NodesOptions = { readonly seed: number; readonly count: number }
+export type NodesOptions = {
+  readonly seed: number
+  readonly count: number
+  /** Of which every pod gets an address; left out: IPv4. */
+  readonly ipFamilies?: readonly ('ipv4' | 'ipv6')[]
+}
 
 // Three NICs with nine secondary addresses each: 15 pods need more than the primary NIC.
 const instanceType = 'm5.large'
 
 /** Starts an emulated VPC with nodes whose daemons are ready for pods. */
-export const startNodes = async ({ seed, count }: NodesOptions): Promise<Nodes> => {
+export const startNodes = async ({ count, ...more }: NodesOptions): Promise<Nodes> => {
   await prepareNamespaceDirectory()
-  const options = { nodes: count, instanceType, seed, latency: 'fast' } as const
+  const options = { ...more, nodes: count, instanceType, latency: 'fast' } as const
   const { nodes, close } = await startDemoNodes(options)
   return { nodes: nodes.map(nodeOf), stop: close }
 }

@@ -8,11 +8,12 @@ import type { Node } from './nodes.ts'
 export const traceOf = async (node: Node, ips: readonly string[]): Promise<readonly string[]> => {
   const links = await inside(node, 'ip', ['-oneline', 'link', 'show'])
   const routes = await inside(node, 'ip', ['-oneline', 'route', 'show', 'table', 'all'])
+  const routes6 = await inside(node, 'ip', ['-6', '-oneline', 'route', 'show', 'table', 'all'])
   const rules = await inside(node, 'ip', ['-oneline', 'rule', 'show'])
   const nft = await inside(node, 'nft', ['list', 'ruleset'])
   return [
     ...linesOf(links).filter(line => /: ewy[0-9a-f]{12}[@:]/.test(line)),
-    ...linesOf(`${routes}\n${rules}\n${nft}`).filter(line => namesOneOf(line, ips)),
+    ...linesOf(`${routes}\n${routes6}\n${rules}\n${nft}`).filter(line => namesOneOf(line, ips)),
   ]
 }
 

@@ -1,6 +1,6 @@
-// NICs are told by MAC, and the kernel has traps for that: two links with one MAC of which one is the
-// other's port, names that change, devices that arrive down and bare, MTUs that change, ports that
-// come and go. A veth in a bridge stands for Azure's virtual function under its synthetic NIC.
+// NICs are told by MAC, and the kernel has traps for that: two links with one MAC of which one is
+// the other's port, names that change, devices that arrive down and bare, MTUs that change, ports
+// that come and go. A veth in a bridge stands for Azure's virtual function under its synthetic NIC.
 
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { until } from '../e2e/containerd/process.ts'
@@ -40,7 +40,10 @@ const second = async () => {
   return found[0]
 }
 
-/** The secondary NIC becomes the port of a master with the same MAC, as accelerated networking has it. */
+/**
+ * The secondary NIC becomes the port of a master with the same MAC, as accelerated networking has
+ * it.
+ */
 const enslave = (): void => {
   node('ip link add synth0 type bridge')
   node(`ip link set synth0 address ${mac2}`)

@@ -39,7 +39,12 @@ beforeAll(async () => {
   host = startHost(lab)
   first = podOf([4, 6], 1, { number: 5, netns: makeNamespace().path })
   second = podOf([4, 6], 2, { number: 5, netns: makeNamespace().path })
-  bare = podOf([6], 2, { number: 6, netns: makeNamespace().path })
+  // Docker makes its namespaces so.
+  const shut = makeNamespace()
+  for (const where of ['all', 'default']) {
+    runIn(shut, 'sh', '-c', `echo 1 > /proc/sys/net/ipv6/conf/${where}/disable_ipv6`)
+  }
+  bare = podOf([6], 2, { number: 6, netns: shut.path })
   await host.reconcile(desired6([]))
   await untilNeighboursAreHeard()
   expect(await host.wire(first, second, bare)).toEqual(pods().map(() => ({ kind: 'ok' })))
@@ -124,6 +129,24 @@ describe('a pod of both families', () => {
       expect(dump.split('\n')).toContain(line)
     }
   })
+})
+
+test('a pod that is unwired, or whose wiring fails half-way, leaves nothing of either family', async () => {
+  const untilGone = (link: number) =>
+    until('its link is deleted', async () => (await host.gone()).includes(link))
+  const before = dumpNode(lab)
+  const netns = makeNamespace()
+  const pod = podOf([4, 6], 2, { number: 77, netns: netns.path })
+  expect(await host.wire(pod)).toEqual([{ kind: 'ok' }])
+  expect(dumpNode(lab)).toContain('2001:db8:0:2::4d')
+  expect(await host.unwire(pod)).toEqual([{ kind: 'ok' }])
+  await untilGone(pod.hostIfindex)
+  expect(dumpNode(lab)).toBe(before)
+  // Its NIC has no chain: the last step fails, for both maps.
+  const [outcome] = await host.wire({ ...pod, slot: 9, hostIfindex: pod.hostIfindex + 1 })
+  expect(outcome?.kind).toBe('failed')
+  await until('it is undone', async () => dumpNode(lab) === before)
+  expect(runIn(netns, 'ip', '-o', 'link').trim().split('\n')).toHaveLength(1)
 })
 
 test('the node forwards, goes on listening to the router of its primary NIC, and to no pod', () => {

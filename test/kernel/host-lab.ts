@@ -26,7 +26,9 @@ export const outsideHost = '203.0.113.9'
 export const nicAddress6 = '2001:db8::10'
 export const insideHost6 = '2001:db8:0:9::9'
 export const outsideHost6 = '2001:db9::9'
-/** The gateway is known by a link-local address, as on AWS, or by one of the subnet, as on Alibaba. */
+/**
+ * The gateway is known by a link-local address, as on AWS, or by one of the subnet, as on Alibaba.
+ */
 export const gateways6 = { linkLocal: 'fe80::1234:5678:9abc', global: '2001:db8::fff7' } as const
 
 const gateway = '10.0.0.1'

@@ -3,11 +3,13 @@
 import { createServer, request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { lengthOf } from '#core/ip.ts'
+import { cidr, lengthOf } from '#core/ip.ts'
 import { subnetId, token } from '#core/names.ts'
 import { type Emulator, startEmulator } from '#emulator/emulator.ts'
 import { latencyProfiles } from '#emulator/model/latency.ts'
 import { createAwsCloud } from '#providers/aws/cloud.ts'
+import { crowd } from './crowd.ts'
+import type { Description } from '#emulator/description.ts'
 import { cloudOf, cloudOptions, makeAws, smallVpc } from './aws.ts'
 import { cloudContract } from './contract.ts'
 
@@ -96,4 +98,28 @@ describe('aws beyond the port', () => {
       expect(new Set(returned.kind === 'ok' ? returned.value : [])).toEqual(new Set(blocks))
       cloud.close()
     }))
+
+  // EC2 refuses the whole call; a burst of pods would get nothing while there are addresses left.
+  test('of more addresses than a subnet has, the last ones are lent too', () =>
+    run({ vpc: tinyVpc }, async emulator => {
+      const cloud = await cloudOf(emulator, 'one')
+      const observed = await cloud.observe(never)
+      const nic = observed.kind === 'ok' ? observed.value.nics[0]?.id : undefined
+      crowd(emulator, 3)
+      let held = 0
+      for (let tries = 0; tries < 4; tries++) {
+        const blocks = { family: 4, length: 32, count: 9 - held } as const
+        const outcome = await cloud.lendBlocks({ nic: nic!, blocks }, never)
+        if (outcome.kind === 'failed') expect(outcome.failure.kind).toBe('exhausted')
+        else held += outcome.value.length
+      }
+      // Sixteen, without EC2's five, the two instances' own and three of somebody else.
+      expect(held).toBe(6)
+      cloud.close()
+    }))
 })
+
+const tinyVpc: Description = {
+  ...smallVpc,
+  subnets: [{ name: 'a', zone: 'us-east-1a', cidr: cidr('10.0.0.0/28') }],
+}

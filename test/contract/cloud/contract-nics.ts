@@ -1,5 +1,5 @@
-// The contract's cases about the life of a NIC: created, attached, detached, deleted; and about clouds
-// where all that is done while the instance is stopped.
+// The contract's cases about the life of a NIC: created, attached, detached, deleted; and about
+// clouds where all that is done while the instance is stopped.
 
 import { describe, expect, test } from 'vitest'
 import { familyOf, lengthOf } from '#core/ip.ts'

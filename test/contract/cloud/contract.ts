@@ -37,8 +37,8 @@ export type Method = Exclude<keyof Cloud, 'describeNode'>
 /** What the suite must know before it begins. */
 export type CloudTraits = {
   /**
-   * False where NICs are attached to stopped instances only; then each instance has, from its birth,
-   * a secondary NIC that pods may use.
+   * False where NICs are attached to stopped instances only; then each instance has, from its
+   * birth, a secondary NIC that pods may use.
    */
   readonly hotPlug: boolean
 }

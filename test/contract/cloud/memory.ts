@@ -1,5 +1,5 @@
-// The simulation's cloud as a provider: its time runs by itself, calls are aborted, reads that broke
-// are repeated, and the next call meets the trouble that a case asks for.
+// The simulation's cloud as a provider: its time runs by itself, calls are aborted, reads that
+// broke are repeated, and the next call meets the trouble that a case asks for.
 
 import { cidr } from '#core/ip.ts'
 import { type InstanceId, after, instanceId, subnetId } from '#core/names.ts'

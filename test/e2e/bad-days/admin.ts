@@ -7,6 +7,7 @@ import type { Fault } from '#emulator/model/faults.ts'
 export type TrueNic = {
   readonly id: string
   readonly subnetId: string
+  readonly groupIds: readonly string[]
   readonly primaryAddress: string
   readonly addresses: readonly string[]
   readonly prefixes: readonly string[]

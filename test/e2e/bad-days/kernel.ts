@@ -13,11 +13,7 @@ export type PodTraces = {
 /** Looks into the node's namespace. */
 export const podTraces = async (netns: string): Promise<PodTraces> => {
   const links = (await shown(netns, ['ip', '-j', 'link'])) as readonly { ifname: string }[]
-  const routes = (await shown(netns, ['ip', '-j', 'route', 'show', 'table', 'all'])) as readonly {
-    dst: string
-    dev: string
-    table?: string
-  }[]
+  const routes = [...(await routesOf(netns, '-4')), ...(await routesOf(netns, '-6'))]
   return {
     links: links
       .map(({ ifname }) => ifname)
@@ -27,19 +23,24 @@ export const podTraces = async (netns: string): Promise<PodTraces> => {
       .filter(({ table }) => table === '200')
       .map(({ dst, dev }) => `${dst} ${dev}`)
       .sort(),
-    elements: (await elementsOf(netns)).sort(),
+    elements: [...(await elementsOf(netns, 4)), ...(await elementsOf(netns, 6))].sort(),
   }
 }
 
-/** The IPv4 addresses on an interface in a namespace; empty when there is no such interface. */
+/** Addresses on an interface in a namespace, IPv4 first, without those that are its link's own. */
 export const addressesIn = async (netns: string, device = 'eth0'): Promise<readonly string[]> => {
-  const links = (await shown(netns, ['ip', '-j', '-4', 'address'])) as readonly {
+  const links = (await shown(netns, ['ip', '-j', 'address'])) as readonly {
     ifname: string
-    addr_info: readonly { local: string }[]
+    addr_info: readonly { local: string; scope: string }[]
   }[]
-  const link = links.find(({ ifname }) => ifname === device)
-  return link?.addr_info.map(({ local }) => local) ?? []
+  const listed = links.find(({ ifname }) => ifname === device)?.addr_info ?? []
+  return listed.flatMap(({ local, scope }) => (scope === 'link' ? [] : [local]))
 }
+
+type Route = { readonly dst: string; readonly dev: string; readonly table?: string }
+
+const routesOf = async (netns: string, family: '-4' | '-6') =>
+  (await shown(netns, ['ip', '-j', family, 'route', 'show', 'table', 'all'])) as readonly Route[]
 
 const shown = async (netns: string, argv: readonly string[]): Promise<unknown> => {
   const text = await runCommand({ netns, argv })
@@ -48,8 +49,8 @@ const shown = async (netns: string, argv: readonly string[]): Promise<unknown> =
 
 type MapElement = readonly [{ readonly concat: readonly [unknown, string] }, unknown]
 
-const elementsOf = async (netns: string): Promise<string[]> => {
-  const argv = ['nft', '-j', 'list', 'map', 'inet', 'eniway', 'pods4']
+const elementsOf = async (netns: string, family: 4 | 6): Promise<string[]> => {
+  const argv = ['nft', '-j', 'list', 'map', 'inet', 'eniway', `pods${family}`]
   const { nftables } = (await shown(netns, argv)) as {
     nftables: readonly { map?: { elem?: readonly MapElement[] } }[]
   }

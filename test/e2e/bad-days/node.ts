@@ -42,8 +42,11 @@ export type StageNode = LaunchedNode & {
   readonly env: Readonly<Record<string, string>>
   /** Writes the daemon's configuration: paths, quick intervals, and what is given on top. */
   configure(more?: object): Promise<void>
-  /** Starts the daemon, with the given configuration; waits until it listens, not until ready. */
-  start(more?: object): Promise<void>
+  /**
+   * Starts the daemon, with the given configuration and further variables; waits until it listens,
+   * not until ready.
+   */
+  start(more?: object, variables?: Readonly<Record<string, string>>): Promise<void>
   /** Ends the daemon and starts it again, as `start` does. */
   restart(signal: NodeJS.Signals): Promise<void>
   /** Ends the daemon. */
@@ -143,11 +146,12 @@ export const makeNode = (parts: Parts): StageNode => {
     ledger: join(stateDirectory, 'ledger'),
     env,
     configure,
-    start: async more => {
+    start: async (more, further = {}) => {
       await configure(more)
       relay ??= await startHelper(launched.netns, 'relay', [relaySocket, String(statePort)])
       const { name, netns } = launched
-      daemon = await startDaemon({ name, netns, configFile, logFile, seed: parts.seed, env })
+      const seen = { ...env, ...further }
+      daemon = await startDaemon({ name, netns, configFile, logFile, seed: parts.seed, env: seen })
       await isUp()
     },
     restart: async signal => {

@@ -5,13 +5,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cidr } from '#core/ip.ts'
-import type { Description } from '#emulator/description.ts'
+import type { DescribedInstance, Description } from '#emulator/description.ts'
 import { netnsPath } from '#emulator/fabric/layout.ts'
 import { runCommand } from '#emulator/fabric/command.ts'
 import { nodeBinary } from '#emulator/fabric/node.ts'
 import { launchEmulator, type LaunchedEmulator } from '#emulator/launch.ts'
 import type { LatencyName } from '#emulator/model/latency.ts'
-import { placesOf, type StageCloud, type StagePlaces } from './clouds.ts'
+import type { PlatformName } from '#emulator/platform.ts'
+import { placesOf, type StagePlaces } from './clouds.ts'
 import { createAdmin, type Admin } from './admin.ts'
 import { buildAll } from './build.ts'
 import { makeNode, type StageNode } from './node.ts'
@@ -24,6 +25,12 @@ export type Role = {
   /** Subnets and node have IPv6, too. */
   readonly hasIpv6?: boolean
   readonly deniedActions?: readonly string[]
+  /** NICs beside the first one that the node boots with: which subnet, and whether for pods. */
+  readonly moreNics?: readonly { readonly subnet: number; readonly isForPods: boolean }[]
+  /** What else is special about the machine. */
+  readonly machine?: Pick<DescribedInstance, 'scaleSet' | 'accelerated' | 'renames' | 'tags'>
+  /** Variables of the daemon, over those that it usually has. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export type Stage<Name extends string> = {
@@ -41,7 +48,7 @@ export type Stage<Name extends string> = {
 
 export type StageOptions<Name extends string> = {
   /** Left out: `aws`. */
-  readonly cloud?: StageCloud
+  readonly cloud?: PlatformName
   readonly seed: number
   readonly latency?: LatencyName
   readonly roles: Readonly<Record<Name, Role>>
@@ -61,7 +68,12 @@ export const openStage = async <Name extends string>(
   const emulator = await launchEmulator({ cloud, seed, latency, layout, limits })
   const admin = createAdmin(emulator.admin.socket)
   const nodes = emulator.nodes.map(launched =>
-    makeNode({ launched, directory, seed, env: place.environment(launched) }),
+    makeNode({
+      launched,
+      directory,
+      seed,
+      env: { ...place.environment(launched), ...roleOf(roles, launched.name).env },
+    }),
   )
   let pods = 0
   return {
@@ -81,7 +93,8 @@ export const openStage = async <Name extends string>(
     },
     administer: async (command, input) => {
       const tool = join(import.meta.dirname, 'tools', place.tool)
-      const setting = Object.entries(emulator.env).map(([key, value]) => `${key}=${value}`)
+      const env = { ...emulator.env, ...place.toolEnvironment }
+      const setting = Object.entries(env).map(([key, value]) => `${key}=${value}`)
       const argv = ['env', ...setting, nodeBinary(), tool, command, JSON.stringify(input)]
       return JSON.parse(await runCommand({ netns: emulator.netns, argv })) as Record<
         string,
@@ -119,7 +132,7 @@ const limitsOf = (
 
 // Each node has a zone of its own, because a zone's subnets are shared by its nodes.
 const layoutOf = (
-  { region }: StagePlaces,
+  { zoneOf, subnetPlaceOf }: StagePlaces,
   roles: readonly (readonly [string, Role])[],
 ): Description => ({
   cidrs: [cidr('10.0.0.0/8')],
@@ -127,18 +140,28 @@ const layoutOf = (
   subnets: roles.flatMap(([name, { subnets, hasIpv6 = false }], index) =>
     (subnets ?? [`10.${index + 1}.0.0/20`]).map((range, i) => ({
       name: `${name}-${i}`,
-      zone: `${region}${letters[index] ?? 'a'}`,
+      zone: subnetPlaceOf(zoneOf(index)),
       cidr: cidr(range),
       ...(hasIpv6 ? { cidr6: cidr(`2001:db8:0:${index + 1}0${i}::/64`) } : {}),
       tags: { 'kubernetes.io/role/cni': '1' },
     })),
   ),
-  instances: roles.map(([name, { type, hasIpv6 = false }]) => ({
+  instances: roles.map(([name, { type, hasIpv6 = false, moreNics = [], machine }], index) => ({
+    ...machine,
     name,
     type,
     subnet: `${name}-0`,
+    zone: zoneOf(index),
     addressCount6: hasIpv6 ? 1 : 0,
+    secondaryNics: moreNics.map(({ subnet, isForPods }) => ({
+      subnet: `${name}-${subnet}`,
+      tags: isForPods ? podsTag : {},
+    })),
   })),
 })
 
-const letters = 'abcdefghijklmnopqrstuvwxyz'
+// As Azure takes it, where no name of a tag has a slash.
+const podsTag = { 'eniway.io_pods': 'true' }
+
+const roleOf = (roles: readonly (readonly [string, Role])[], name: string): Partial<Role> =>
+  roles.find(([other]) => other === name)?.[1] ?? {}

@@ -8,7 +8,12 @@ import { loadSync } from '@grpc/proto-loader'
 export type Pod = { readonly name: string; readonly uid: string; readonly cgroupParent: string }
 
 /** What the runtime knows of a sandbox's network; `netns` is a path. */
-type SandboxNetwork = { readonly ip: string; readonly netns: string }
+type SandboxNetwork = {
+  readonly ip: string
+  /** Those of further families. */
+  readonly more: readonly string[]
+  readonly netns: string
+}
 
 type Executed = {
   readonly exitCode: number
@@ -102,13 +107,15 @@ const askNetworkReady = async (call: Call): Promise<boolean> => {
 
 // The path of the namespace is only in the verbose part, a JSON text of containerd's own making.
 const askNetwork = async (call: Call, id: string): Promise<SandboxNetwork> => {
-  type Reply = { status: { network: { ip: string } }; info: { info: string } }
+  type Network = { ip: string; additionalIps: { ip: string }[] }
+  type Reply = { status: { network: Network }; info: { info: string } }
   const reply = await call<Reply>('podSandboxStatus', { podSandboxId: id, verbose: true })
   const info = JSON.parse(reply.info.info) as {
     runtimeSpec: { linux: { namespaces: { type: string; path?: string }[] } }
   }
   const network = info.runtimeSpec.linux.namespaces.find(({ type }) => type === 'network')
-  return { ip: reply.status.network.ip, netns: network?.path ?? '' }
+  const { ip, additionalIps } = reply.status.network
+  return { ip, more: additionalIps.map(further => further.ip), netns: network?.path ?? '' }
 }
 
 const startContainer = async (call: Call, id: string, container: Container): Promise<string> => {

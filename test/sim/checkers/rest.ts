@@ -114,8 +114,8 @@ const checkPlaces = (world: World, fail: Fail): void => {
   if (held < wanted - robbed && canGrow(world, wanted - held)) {
     fail(`the pool has addresses for ${held} pods at rest and wants them for ${wanted}`)
   }
-  // A block is surplus when the pool has what it wants without it and nobody lives in it. A pod that
-  // was robbed of one address holds the other, which makes no place.
+  // A block is surplus when the pool has what it wants without it and nobody lives in it. A pod
+  // that was robbed of one address holds the other, which makes no place.
   const blocks = usableNics(world).flatMap(nic =>
     [...nic.blocks.keys()].filter(block => !nic.fixedBlocks.includes(block)),
   )

@@ -1,5 +1,5 @@
-// What the kind of cloud and of pods demands: one address of every family from one NIC for each pod,
-// no call about NICs where they cannot be plugged, and no return of what a NIC was born with.
+// What the kind of cloud and of pods demands: one address of every family from one NIC for each
+// pod, no call about NICs where they cannot be plugged, and no return of what a NIC was born with.
 
 import type { Ip } from '#core/ip.ts'
 import { familyOf } from '#core/ip.ts'

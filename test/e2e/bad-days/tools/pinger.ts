@@ -3,12 +3,13 @@
 // JSON.
 
 import { createSocket } from 'node:dgram'
+import { isIPv6 } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const [address = '', port = '', intervalMs = ''] = process.argv.slice(2)
 const lateMs = 1000
 
-const socket = createSocket('udp4')
+const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
 const answered = new Set<number>()
 let sent = 0
 
