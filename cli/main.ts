@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { emulatorCommand } from '#emulator/main.ts'
 import { demoCommand } from './demo/command.ts'
 import { outputOption } from './ask.ts'
+import { conformCommand } from './conform/command.ts'
 import { installCommand } from './install.ts'
 import { ipamdCommand } from './ipamd.ts'
 import { maxPodsCommand } from './max-pods/command.ts'
@@ -21,6 +22,11 @@ const versionCommand = (): Command =>
       process.stdout.write(`${text}\n`)
     })
 
+const cniCommand = (): Command =>
+  new Command('cni')
+    .description('What a container runtime does with CNI plugins, by hand.')
+    .addCommand(conformCommand())
+
 const program = new Command('eniway')
   .description('One VPC-native CNI for Kubernetes on every cloud.')
   .version(version)
@@ -34,6 +40,7 @@ const commands = [
   emulatorCommand(),
   installCommand(),
   maxPodsCommand(),
+  cniCommand(),
   versionCommand(),
 ]
 
