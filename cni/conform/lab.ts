@@ -113,7 +113,7 @@ export class Lab {
 
   /** Removes pods, host namespace and files, after a last DEL for what is still there. */
   async close(): Promise<void> {
-    for (const pod of [...this.#live.values()]) await this.removePod(pod)
+    for (const pod of this.#live.values()) await this.removePod(pod)
     if (this.options.hostNetns === undefined) await removeNamespace(this.#host)
     await rm(this.#directory, { recursive: true, force: true })
   }

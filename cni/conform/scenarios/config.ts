@@ -1,8 +1,8 @@
 // Executions with keys the plugin may not know, and with well-known ones it may consume.
 
 import { isObject } from '../../spec/json.ts'
-import type { Changes, Lab, Run } from '../lab.ts'
-import { entriesOf, objectOf, textOf } from '../record.ts'
+import type { Lab, Run } from '../lab.ts'
+import { entriesOf, objectOf, textOf, type Execution } from '../record.ts'
 
 /** A key no plugin knows, and its value. */
 export const unknownKey = { name: 'eniway-conform-unknown', value: 'conform' } as const
@@ -16,21 +16,23 @@ export const dns = {
 } as const
 
 export const runConfig = async (lab: Lab): Promise<void> => {
-  await once(lab, 'ADD with an unknown key', { [unknownKey.name]: unknownKey.value })
-  await once(lab, 'ADD with args.cni', { args: { cni: { labels: [{ key: 'a', value: 'b' }] } } })
-  await once(lab, 'ADD with dns', { dns })
+  await once(lab, 'ADD with an unknown key', { config: { [unknownKey.name]: unknownKey.value } })
+  await once(lab, 'ADD with args.cni', {
+    config: { args: { cni: { labels: [{ key: 'a', value: 'b' }] } } },
+  })
+  await once(lab, 'ADD with dns', { config: { dns } })
   const ipam = lab.subject.plugin['ipam']
   if (isObject(ipam) && lab.role !== 'ipam') {
     const config = { ipam: { ...ipam, type: `../${textOf(ipam['type'])}` } }
-    await once(lab, 'ADD with a slash in ipam.type', config)
+    await once(lab, 'ADD with a slash in ipam.type', { config })
   } else lab.skip('its configuration names no IPAM plugin', 'ADD with a slash in ipam.type')
   await malformedCapabilities(lab)
   await argsBeforeVariables(lab)
 }
 
-const once = async (lab: Lab, label: string, config: Changes<unknown>, run: Run = {}) => {
+const once = async (lab: Lab, label: string, run: Run): Promise<Execution> => {
   const pod = await lab.pod()
-  const execution = await lab.run(label, { ...run, pod, config })
+  const execution = await lab.run(label, { ...run, pod })
   await lab.removePod(pod)
   return execution
 }
@@ -45,7 +47,7 @@ export const capabilitiesOf = (plugin: Readonly<Record<string, unknown>>): reado
 const malformedCapabilities = async (lab: Lab): Promise<void> => {
   for (const name of capabilitiesOf(lab.subject.plugin)) {
     const config = { runtimeConfig: { [name]: 42 } }
-    await once(lab, `ADD with a malformed capability ${name}`, config)
+    await once(lab, `ADD with a malformed capability ${name}`, { config })
   }
 }
 
@@ -64,8 +66,8 @@ const argsBeforeVariables = async (lab: Lab): Promise<void> => {
     return
   }
   const environment = { CNI_ARGS: `IgnoreUnknown=1;IP=${second.replace(/\/.*/, '')}` }
-  await once(lab, 'ADD with CNI_ARGS IP', {}, { environment })
+  await once(lab, 'ADD with CNI_ARGS IP', { environment })
   const config = { args: { cni: { ips: [first] } } }
-  await once(lab, 'ADD with args.cni.ips', config)
-  await once(lab, 'ADD with args.cni.ips and CNI_ARGS', config, { environment })
+  await once(lab, 'ADD with args.cni.ips', { config })
+  await once(lab, 'ADD with args.cni.ips and CNI_ARGS', { config, environment })
 }
