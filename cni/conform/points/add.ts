@@ -75,11 +75,16 @@ const lost = (execution: Execution): string | undefined => {
 
 const refusesChain = 'it refuses to run behind another plugin, so nothing is dropped'
 
-const passesOn: Want['expect'] = execution =>
-  execution.exitCode === 0 ? lost(execution) : new NotApplicable(refusesChain)
+const toItsCaller = 'an IPAM plugin answers its caller, which has the prevResult itself'
+
+const passesOn: Want['expect'] = (execution, { role }) => {
+  if (role === 'ipam') return new NotApplicable(toItsCaller)
+  return execution.exitCode === 0 ? lost(execution) : new NotApplicable(refusesChain)
+}
 
 // Indexes point into the list of interfaces, so what was there keeps its place.
-const keepsPlaces: Want['expect'] = execution => {
+const keepsPlaces: Want['expect'] = (execution, { role }) => {
+  if (role === 'ipam') return new NotApplicable(toItsCaller)
   if (execution.exitCode !== 0) return new NotApplicable(refusesChain)
   const missing = lost(execution)
   if (missing !== undefined) return missing

@@ -56,14 +56,16 @@ const argsWin: Judge = recording => {
     if (execution?.exitCode !== 0) return ''
     return textOf(entriesOf(objectOf(execution), 'ips')[0]?.['address'])
   }
-  const [one, other] = [first('ADD for an address, 1'), first('ADD for an address, 2')]
+  const [one, other] = [first('ADD for an address, 3'), first('ADD for an address, 2')]
   const obeys = first('ADD with args.cni.ips') === one && first('ADD with CNI_ARGS IP') === other
   if (one === '' || other === '' || !obeys) {
     return notApplicable('it ignores args.cni or CNI_ARGS, as it may, so none can win')
   }
   const label = 'ADD with args.cni.ips and CNI_ARGS'
   const check = (execution: Execution) =>
-    first(label) === one ? undefined : `wanted ${one}: ${summaryOf(execution)} ${first(label)}`
+    first(label) === one
+      ? undefined
+      : `wanted ${one}: ${summaryOf(execution)} ${first(label)}`.trim()
   return wants(want(label, check))(recording)
 }
 

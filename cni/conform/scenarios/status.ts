@@ -2,7 +2,6 @@
 
 import type { Lab } from '../lab.ts'
 import { removeNamespace } from '../namespaces.ts'
-import { linesOf } from '../record.ts'
 import { attach } from './life.ts'
 
 /** How often STATUS is timed; the fastest counts. */
@@ -65,8 +64,6 @@ const collect = async (lab: Lab, containerID: string): Promise<void> => {
 
 // Links may go after the answer.
 const settle = async (lab: Lab, label: string): Promise<void> => {
-  const rest = lab.snapshots.get('host at rest')
-  const wanted = rest === undefined ? '' : linesOf(rest).join('\n')
-  await lab.settled(lab.host, now => linesOf(now).join('\n') === wanted)
+  await lab.quiet()
   await lab.look(label, lab.host)
 }
