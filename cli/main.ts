@@ -6,6 +6,7 @@ import { emulatorCommand } from '#emulator/main.ts'
 import { demoCommand } from './demo/command.ts'
 import { outputOption } from './ask.ts'
 import { cniCommand } from './cni/command.ts'
+import { conformCommand } from './conform/command.ts'
 import { installCommand } from './install.ts'
 import { ipamdCommand } from './ipamd.ts'
 import { maxPodsCommand } from './max-pods/command.ts'
@@ -35,7 +36,7 @@ const commands = [
   emulatorCommand(),
   installCommand(),
   maxPodsCommand(),
-  cniCommand(),
+  cniCommand().addCommand(conformCommand()),
   versionCommand(),
 ]
 

@@ -441,9 +441,24 @@ static int delete_later(void) {
   return keep_del(container, interface);
 }
 
+// A call that nobody could answer is told so at once; waiting for a daemon would not help. The
+// order is the daemon's: variables before the configuration.
+static int refuse_unreadable(void) {
+  static const char *const needed[] = {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"};
+  bool is_attachment = !strcmp(command, "ADD") || !strcmp(command, "CHECK");
+  char missing[64] = "";
+  for (int i = 0; is_attachment && i < 3; i++)
+    if (!*variable(needed[i])) strcat(strcat(missing, " "), needed[i]);
+  if (*missing)
+    return fail(BAD_ENVIRONMENT, "missing environment variables for %s:%s; the runtime must set "
+                "them", command, missing);
+  return fail(DECODING, "the network configuration on stdin is not one JSON object");
+}
+
 static int without_daemon(void) {
   if (!strcmp(command, "VERSION")) return print_version();
   if (!strcmp(command, "DEL")) return delete_later();
+  if (!config.is_object) return refuse_unreadable();
   return fail(!strcmp(command, "STATUS") ? UNAVAILABLE : LATER,
               "eniway daemon is not answering on %s: %s; check the eniway DaemonSet pod on this "
               "node, kubelet will retry", config.socket, reason);

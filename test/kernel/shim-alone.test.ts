@@ -56,6 +56,18 @@ test('every verb says what is wrong in the version it was asked in', async () =>
   await check(at('9.9.9'), `1.1.0 11 ${absent}`)
 })
 
+test('a configuration that nobody could read is no reason to wait for the daemon', async () => {
+  const stdin = `{"socket":"${place.socket}",`
+  const want = '1.1.0 6 the network configuration on stdin is not one JSON object'
+  await check({ command: 'ADD', stdin }, want)
+  await check({ command: 'STATUS', stdin }, want)
+  const env = { CNI_CONTAINERID: '', CNI_IFNAME: '' }
+  await check(
+    { command: 'ADD', stdin, env },
+    '1.1.0 4 missing environment variables for ADD: CNI_CONTAINERID CNI_IFNAME; the runtime must set them',
+  )
+})
+
 test('a socket without a listener refuses', async () => {
   writeFileSync(place.socket, '')
   const stdin = configFor(place.socket)

@@ -1,0 +1,92 @@
+// `npm run conform`: the suite against our own built executable, with its daemon on an emulated
+// node. Starts that, judges, prints, and removes all of it.
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Command, Option } from 'commander'
+import { conform, type Report } from '#cni/conform/suite.ts'
+import { parseSubject } from '#cni/conform/subject.ts'
+import { conflistName } from '#cni/conflist.ts'
+import { netnsPath } from '#emulator/fabric/layout.ts'
+import type { PlatformName } from '#emulator/platform.ts'
+import { startNodes, type DemoNode, type Nodes } from '../demo/nodes.ts'
+import { surroundings, written, type OutputFormat } from './command.ts'
+
+/** Machines whose first NIC alone holds the addresses the suite takes. */
+const instanceTypes: Readonly<Record<PlatformName, string>> = {
+  aws: 'm5.4xlarge',
+  azure: 'Standard_D8s_v5',
+  alibaba: 'ecs.g7.4xlarge',
+}
+
+// NICs that come while the suite looks at the host would be taken for the plugin's: all addresses
+// are there before it begins, and rest so briefly that they suffice.
+const pool = { warmTarget: 8, minimum: 24, coolingSeconds: 1 } as const
+const warmMsMax = 60_000
+const warmLookMs = 200
+
+export type OursOptions = { readonly cloud: PlatformName; readonly seed: number }
+
+/** Judges our executable on one emulated node. */
+export const conformOurs = async ({ cloud, seed }: OursOptions): Promise<Report> => {
+  const instanceType = instanceTypes[cloud]
+  const nodes = await startNodes({ cloud, nodes: 1, instanceType, seed, latency: 'fast', pool })
+  try {
+    return await judgeOn(nodes)
+  } finally {
+    const left = await nodes.close()
+    for (const line of left) process.stderr.write(`could not remove ${line}\n`)
+  }
+}
+
+const judgeOn = async ({ nodes, directory }: Nodes): Promise<Report> => {
+  const [node] = nodes
+  if (node === undefined) throw new Error('cannot judge: the emulator started without a node')
+  await untilWarm(node)
+  const conflist = await readFile(join(node.cniConfDir, conflistName), 'utf8')
+  const subject = parseSubject({ conflist, binDirectory: node.cniBinDir })
+  if (subject.kind === 'failed') throw new Error(subject.message)
+  return conform({
+    subject: subject.value,
+    ifName: 'eth0',
+    hostNetns: netnsPath(node.netns),
+    daemonDown: { socket: join(directory, 'no-daemon', 'cni.sock') },
+    ...surroundings,
+  })
+}
+
+const untilWarm = async (node: DemoNode): Promise<void> => {
+  const deadline = performance.now() + warmMsMax
+  const isWarm = async (): Promise<boolean> => {
+    const { pools } = await node.view()
+    return pools.every(({ wanted, warm }) => warm >= wanted)
+  }
+  while (!(await isWarm())) {
+    if (performance.now() > deadline) {
+      throw new Error(`cannot judge: the pool is not warm after ${warmMsMax / 1000} s`)
+    }
+    await sleep(warmLookMs)
+  }
+}
+
+/** The program behind `npm run conform`. */
+export const oursCommand = (): Command =>
+  new Command('conform')
+    .description('Judge our own executable, with its daemon on an emulated node.')
+    .addOption(
+      new Option('--cloud <name>', 'whose emulation')
+        .choices(Object.keys(instanceTypes))
+        .default('aws'),
+    )
+    .option('--seed <number>', 'of the emulated cloud', '1')
+    .addOption(
+      new Option('--output <format>', 'for programs, for people, or for test reports')
+        .choices(['json', 'text', 'junit'])
+        .default('json'),
+    )
+    .action(async (flags: { cloud: PlatformName; seed: string; output: OutputFormat }) => {
+      const report = await conformOurs({ cloud: flags.cloud, seed: Number(flags.seed) })
+      process.stdout.write(written(report, flags.output))
+      process.exitCode = report.totals.fail === 0 ? 0 : 1
+    })
