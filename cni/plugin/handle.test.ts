@@ -68,6 +68,24 @@ test.each(versions)('ADD answers in version %s', async cniVersion => {
   expect(JSON.parse(stdout).cniVersion).toBe(cniVersion)
 })
 
+test('dns of the runtime goes into the result, before that of the configuration', async () => {
+  const dns = { nameservers: ['10.0.0.2'] }
+  const answerOf = async (config: object) =>
+    JSON.parse((await run('ADD', { config: { dns, ...config } })).stdout)
+  expect(await answerOf({})).toMatchObject({ dns })
+  const runtimeConfig = { dns: { Servers: ['10.96.0.10'], Searches: ['a.local'] } }
+  const want = { nameservers: ['10.96.0.10'], search: ['a.local'] }
+  expect(await answerOf({ runtimeConfig })).toMatchObject({ dns: want })
+})
+
+test('a capability that cannot be used fails an ADD before anything is done, never a DEL', async () => {
+  const daemon = fakeDaemon()
+  const config = { runtimeConfig: { dns: 42 } }
+  expect((await run('ADD', { daemon, config })).exitCode).toBe(1)
+  expect(daemon.requests).toEqual([])
+  expect((await run('DEL', { daemon, config })).exitCode).toBe(0)
+})
+
 test('ADD without pod names in CNI_ARGS has no pod', async () => {
   const daemon = fakeDaemon()
   await run('ADD', { daemon, env: { CNI_ARGS: 'K8S_POD_NAME=;K8S_POD_NAMESPACE=x' } })

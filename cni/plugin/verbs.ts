@@ -7,7 +7,9 @@ import { encodeResult } from '../spec/encode.ts'
 import type { WorkingVerb } from '../spec/call.ts'
 import type { Environment } from '../spec/environment.ts'
 import { codes, failed, parsed, type Failure, type Parsed } from '../spec/failure.ts'
-import { isEmptyDns, type Result } from '../spec/result.ts'
+import { isEmptyDns, type Dns, type Result } from '../spec/result.ts'
+import { pluginType } from '../conflist.ts'
+import { parseCapabilities } from './capabilities.ts'
 import { isOwnNamespace } from './netns.ts'
 import type { AddRequest, Attachment, Attachments, PodIdentity, Trace } from './ports.ts'
 import type { Settings } from './settings.ts'
@@ -34,10 +36,12 @@ const add: Verb = async (invocation, attachments, signal) => {
   if (previous.kind === 'failed') return previous
   const refused = refuseOwnNamespace(invocation.environment)
   if (refused !== undefined) return refused
+  const dns = dnsOf(invocation.config)
+  if (dns.kind === 'failed') return dns
   const request = addRequest(invocation)
   const outcome = await attachments.add(request, signal)
   if (outcome.kind === 'failed') return outcome
-  const result = merge(previous.value, outcome.attachment, invocation.config)
+  const result = merge(previous.value, outcome.attachment, dns.value)
   const encoded = encodeResult(result, invocation.config.cniVersion)
   if (encoded.kind === 'parsed') return parsed(`${JSON.stringify(encoded.value)}\n`)
   // A failed ADD leaves nothing behind, whatever it failed on.
@@ -138,9 +142,15 @@ const refuseOwnNamespace = (environment: Environment): Failure | undefined => {
   )
 }
 
+const dnsOf = ({ raw, runtimeConfig, dns }: NetworkConfig): Parsed<Dns> => {
+  const isDelegate = raw['type'] !== pluginType
+  const capabilities = parseCapabilities(runtimeConfig, { isDelegate })
+  return capabilities.kind === 'failed' ? capabilities : parsed(capabilities.value.dns ?? dns)
+}
+
 // Behind another plugin we add to its result; what was there keeps its place and its indexes.
-const merge = (before: Result | undefined, ours: Attachment, config: NetworkConfig): Result => {
-  if (before === undefined) return { ...ours, dns: config.dns }
+const merge = (before: Result | undefined, ours: Attachment, dns: Dns): Result => {
+  if (before === undefined) return { ...ours, dns }
   const shift = before.interfaces.length
   const ips = ours.ips.map(entry =>
     entry.interface === undefined ? entry : { ...entry, interface: entry.interface + shift },
@@ -149,6 +159,6 @@ const merge = (before: Result | undefined, ours: Attachment, config: NetworkConf
     interfaces: [...before.interfaces, ...ours.interfaces],
     ips: [...before.ips, ...ips],
     routes: [...before.routes, ...ours.routes],
-    dns: isEmptyDns(config.dns) ? before.dns : config.dns,
+    dns: isEmptyDns(dns) ? before.dns : dns,
   }
 }
