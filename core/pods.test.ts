@@ -87,6 +87,23 @@ test('the same ADD for another namespace starts anew, with another address', () 
   expect(countsText(node)).toMatch(/1 assigned, 1 cooling/)
 })
 
+test('the same interface for another network is refused, and its DEL leaves the first alone', () => {
+  const node = filledNode({ pool: { warmTarget: 2 } })
+  node.add('a')
+  node.work()
+  node.add('a', { network: 'other' })
+  node.work()
+  node.del('a', { network: 'other' })
+  node.work()
+  check(node, [
+    '1: 10.0.17.0',
+    '2: HostFailed: cannot wire pod ns/a: interface eth0 is there already, of network "net"; ' +
+      'delete that attachment or use another interface name',
+    '3: deleted',
+  ])
+  expect(countsText(node)).toMatch(/1 assigned/)
+})
+
 test('a pool the node does not have is refused at once, and for good', () => {
   const node = filledNode({ pool: { warmTarget: 2 } })
   node.add('a', { pool: 'gold' })

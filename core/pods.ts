@@ -58,9 +58,20 @@ const answerOrRedo = (draft: Draft, add: PendingAdd, sandbox: Sandbox): void => 
   if (sandbox.phase.kind !== 'wired') return
   // A repeated ADD gets the same answer; one for another namespace starts anew.
   if (sandbox.netns !== add.request.netns) return unwire(draft, sandbox)
+  if (sandbox.network !== add.request.network) return fail(draft, add, nameTaken(add, sandbox))
   const answer = { kind: 'added', sandbox, wiring: podWiring(sandbox) } as const
   act(draft, { kind: 'reply', to: add.reply, answer })
 }
+
+// To answer with the other network's address would leave nobody who ever gives it back.
+const nameTaken = ({ request }: PendingAdd, { network }: Sandbox) =>
+  hostReason(request, {
+    code: 'EEXIST',
+    message:
+      `interface ${request.ifName} is there already, of network "${network}"; delete that ` +
+      'attachment or use another interface name',
+    isTemporary: false,
+  })
 
 const fail = (draft: Draft, add: PendingAdd, reason: ReturnType<typeof explainWaiting>): void => {
   const answer = { kind: 'addFailed', request: add.request, reason } as const
