@@ -20,6 +20,7 @@ const groups = {
   runtime: {
     containerd: 'containerd',
     runc: 'runc',
+    podman: 'podman',
     '/var/lib/dpkg/info/busybox-static.list': 'busybox-static',
   },
   peer: { '/usr/lib/cni/ptp': 'containernetworking-plugins' },
