@@ -8,8 +8,9 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Pod } from './containerd/cri.ts'
 import { shellImage } from './containerd/image.ts'
-import { callsOf, leftOf, startMachine, type Machine } from './machine.ts'
+import { leftOf, startMachine, tellVersions, type Machine } from './machine.ts'
 import { startNodes } from './nodes.ts'
+import { callsOf } from './recorder.ts'
 
 const serverPort = '7777'
 
@@ -31,6 +32,7 @@ const check = async (machine: Machine, families: readonly ('ipv4' | 'ipv6')[]): 
   const { cri } = machine.containerd
   const listen = ['nc', '-ll', '-p', serverPort, '-e', 'hostname']
   const server = await runPod(machine, { name: 'server', command: listen })
+  await tellVersions(machine)
   const client = await runPod(machine, { name: 'client', command: ['sleep', '1000'] })
   for (const { ips } of [server, client]) {
     expect(ips.map(ip => (isIPv6(ip) ? 'ipv6' : 'ipv4'))).toEqual(families)
@@ -43,7 +45,7 @@ const check = async (machine: Machine, families: readonly ('ipv4' | 'ipv6')[]): 
   for (const { id } of [server, client]) {
     await cri.stopSandbox(id)
     await cri.removeSandbox(id)
-    expect(await callsOf(machine, id)).toEqual(['ADD netns', 'DEL netns', 'DEL'])
+    expect(await callsOf(machine.recorder, id)).toEqual(['ADD netns', 'DEL netns', 'DEL'])
   }
   expect(await leftOf(machine, [...server.ips, ...client.ips])).toEqual([])
 }
@@ -58,7 +60,7 @@ test.each([[['ipv4', 'ipv6'] as const], [['ipv6'] as const]])(
     try {
       const [node] = nodes.nodes
       if (node === undefined) throw new Error('there is no node')
-      machine = await startMachine(node, base)
+      machine = await startMachine(node, { base })
       await check(machine, ipFamilies)
     } finally {
       await machine?.containerd.stop()

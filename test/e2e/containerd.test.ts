@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Pod } from './containerd/cri.ts'
 import { shellImage } from './containerd/image.ts'
-import { callsOf, leftOf, startMachine, type Machine } from './machine.ts'
+import { leftOf, startMachine, tellVersions, type Machine } from './machine.ts'
 import { startNodes, type Nodes } from './nodes.ts'
+import { callsOf } from './recorder.ts'
 
 const podsPerNode = 15
 const serverPort = '7777'
@@ -23,7 +24,7 @@ let machines: Machine[] = []
 beforeAll(async () => {
   base = await mkdtemp(join(tmpdir(), 'ew-e2e-'))
   nodes = await startNodes({ seed: 1, count: 2 })
-  for (const node of nodes.nodes) machines.push(await startMachine(node, base))
+  for (const node of nodes.nodes) machines.push(await startMachine(node, { base }))
 })
 
 afterAll(async () => {
@@ -70,6 +71,7 @@ const deletePods = async (machine: Machine, sandboxes: readonly Sandbox[]): Prom
 
 test('30 sandboxes over two nodes reach each other and leave nothing', async () => {
   const pods = await Promise.all(machines.map(runPods))
+  for (const machine of machines) await tellVersions(machine)
   const ips = pods.flat().map(({ ip }) => ip)
   expect(new Set(ips).size).toBe(2 * podsPerNode)
 
@@ -91,7 +93,7 @@ test('30 sandboxes over two nodes reach each other and leave nothing', async () 
   for (const [i, machine] of machines.entries()) {
     expect(await machine.containerd.cri.listSandboxes()).toEqual([])
     for (const { id } of pods[i] ?? []) {
-      expect(await callsOf(machine, id)).toEqual(['ADD netns', 'DEL netns', 'DEL'])
+      expect(await callsOf(machine.recorder, id)).toEqual(['ADD netns', 'DEL netns', 'DEL'])
     }
     expect(await leftOf(machine, ips)).toEqual([])
   }

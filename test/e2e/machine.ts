@@ -1,52 +1,50 @@
 // A node with containerd on it, our executable called by it, and what is left when pods have gone.
 
-import { copyFile, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { startContainerd, type Containerd } from './containerd/containerd.ts'
 import { until } from './containerd/process.ts'
 import type { Node } from './nodes.ts'
 import { traceOf } from './observe.ts'
+import { makeRecorder, versionSpoken, type Recorder } from './recorder.ts'
 
 export type Machine = {
   readonly node: Node
   readonly containerd: Containerd
-  /** One line per call of our executable. */
-  readonly callsLog: string
+  /** Between containerd and our executable. */
+  readonly recorder: Recorder
 }
 
-/** Starts containerd on a node, below a directory that the nodes share. */
-export const startMachine = async (node: Node, base: string): Promise<Machine> => {
+type MachineOptions = {
+  /** A directory that the nodes share. */
+  readonly base: string
+  /** Where containerd is; left out: where the path finds it. */
+  readonly programs?: string
+}
+
+/** Starts containerd on a node. */
+export const startMachine = async (
+  node: Node,
+  { base, ...more }: MachineOptions,
+): Promise<Machine> => {
   const dir = join(base, node.name)
-  const callsLog = join(dir, 'calls')
-  const cniBinDir = await binDirectory(join(dir, 'bin'), { node, callsLog })
+  const recorder = await makeRecorder(dir, node.cniBinDir)
   const containerd = await startContainerd({
     netns: node.netns,
     dir: join(dir, `run-${basename(base)}-${node.name}`),
-    cniBinDir,
+    cniBinDir: recorder.binDir,
     cniConfDir: node.cniConfDir,
+    ...more,
   })
-  return { node, containerd, callsLog }
+  return { node, containerd, recorder }
 }
 
-// containerd 1.6 knows one directory of plugins and wants `loopback` in it. Ours is called through
-// a script that writes down what the runtime asked for.
-const binDirectory = async (
-  directory: string,
-  { node, callsLog }: { readonly node: Node; readonly callsLog: string },
-): Promise<string> => {
-  await mkdir(directory, { recursive: true })
-  await symlink('/usr/lib/cni/loopback', join(directory, 'loopback'))
-  await copyFile(join(node.cniBinDir, 'eniway'), join(directory, 'eniway.real'))
-  const note = `echo "$CNI_COMMAND $CNI_CONTAINERID \${CNI_NETNS:+netns}" >>'${callsLog}'`
-  const script = `#!/bin/sh\n${note}\nexec '${directory}/eniway.real'\n`
-  await writeFile(join(directory, 'eniway'), script, { mode: 0o755 })
-  return directory
-}
+/** Says what a test ran with; after its first pod, when the CNI version is known. */
+export const tellVersions = async ({ containerd, recorder }: Machine): Promise<void> =>
+  tell(`ran with ${containerd.versions}, CNI ${await versionSpoken(recorder)}`)
 
-/** What the runtime asked our executable for about one sandbox, in order. */
-export const callsOf = async ({ callsLog }: Machine, id: string): Promise<readonly string[]> => {
-  const lines = (await readFile(callsLog, 'utf8')).split('\n')
-  return lines.filter(line => line.includes(id)).map(line => line.replace(` ${id}`, '').trim())
+/** Prints a line beside the name of the test. */
+export const tell = (line: string): void => {
+  console.info(line)
 }
 
 /**
@@ -55,6 +53,16 @@ export const callsOf = async ({ callsLog }: Machine, id: string): Promise<readon
  */
 export const leftOf = async (
   { node, containerd }: Machine,
+  ips: readonly string[],
+): Promise<readonly string[]> => [
+  ...(await leftOnNode(node, ips)),
+  ...(await containerd.podNamespaces()),
+  ...(await containerd.shims()).map(pid => `shim ${pid}`),
+]
+
+/** The part of it that is not containerd's. */
+export const leftOnNode = async (
+  node: Node,
   ips: readonly string[],
 ): Promise<readonly string[]> => {
   let trace: readonly string[] = ['never looked']
@@ -65,6 +73,5 @@ export const leftOf = async (
   await until('removal of the pods', isGone).catch(() => undefined)
   const { pools } = await node.view()
   const assigned = pools.filter(pool => pool.assigned > 0).map(pool => `${pool.assigned} assigned`)
-  const shims = (await containerd.shims()).map(pid => `shim ${pid}`)
-  return [...trace, ...(await containerd.podNamespaces()), ...shims, ...assigned]
+  return [...trace, ...assigned]
 }

@@ -53,7 +53,7 @@ const podOf = (podName: string): Pod => ({
 
 test('two sandboxes with ptp reach each other and leave nothing', async () => {
   const { cri } = containerd
-  expect(await cri.isNetworkReady()).toBe(true)
+  expect((await cri.networkReady()).status).toBe(true)
   const [server, client] = [podOf('server'), podOf('client')]
   const serverId = await cri.runSandbox(server)
   const clientId = await cri.runSandbox(client)

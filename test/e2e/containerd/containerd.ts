@@ -2,9 +2,10 @@
 // and takes away everything it left. All its files lie under one directory.
 
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdir, open, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rm, rmdir, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { connectCri, type Cri } from './cri.ts'
+import { listPaths, removeCgroups, unmountUnder } from './leftovers.ts'
 import { buildImages, pauseImage } from './image.ts'
 import { prepareNamespaceDirectory } from './namespaces.ts'
 import { kill, processesWith, run, until } from './process.ts'
@@ -16,11 +17,15 @@ export type ContainerdOptions = {
   readonly dir: string
   readonly cniBinDir: string
   readonly cniConfDir: string
+  /** Where containerd and its helpers are; left out: where the path finds them. */
+  readonly programs?: string
 }
 
 /** A running containerd; `cgroupParent` is where its pods' control groups must be put. */
 export type Containerd = {
   readonly cri: Cri
+  /** Of it and of runc, for whoever reads what a test ran with. */
+  readonly versions: string
   readonly cgroupParent: string
   /** Namespaces of pods that exist now, as paths. */
   readonly podNamespaces: () => Promise<readonly string[]>
@@ -40,6 +45,7 @@ export const startContainerd = async (options: ContainerdOptions): Promise<Conta
   const cri = connectCri(socketIn(dir))
   const containerd: Containerd = {
     cri,
+    versions: await versionsOf(options),
     cgroupParent: cgroupParentOf(dir),
     podNamespaces: () => listPaths(join(dir, 'state/io.containerd.grpc.v1.cri/netns')),
     shims: () => shimsOf(dir),
@@ -47,13 +53,24 @@ export const startContainerd = async (options: ContainerdOptions): Promise<Conta
   }
   try {
     await until(`containerd in ${dir}`, () => answersOrDied(cri, child, dir))
-    await importImages(dir)
+    await importImages(options)
     return containerd
   } catch (error) {
     await containerd.stop()
     throw error
   }
 }
+
+// `containerd github.com/containerd/containerd 1.6.20~ds1 …`, `runc version 1.1.5+ds1` and more.
+const versionsOf = async (options: ContainerdOptions): Promise<string> => {
+  const containerd = await run(programOf(options, 'containerd'), ['--version'])
+  const runc = await run('/usr/sbin/runc', ['--version'])
+  const [line = ''] = runc.split('\n')
+  return `containerd ${containerd.split(' ')[2]}, ${line.replace(' version', '')}`
+}
+
+const programOf = ({ programs }: ContainerdOptions, name: string): string =>
+  programs === undefined ? name : join(programs, name)
 
 const socketIn = (dir: string): string => join(dir, 'containerd.sock')
 const cgroupParentOf = (dir: string): string => `/eniway-${basename(dir)}`
@@ -93,11 +110,18 @@ oom_score = 0
 
 // nsenter and not `ip netns exec`: the latter also makes a mount namespace, in which the mounts
 // of the pods would be hidden. nsenter replaces itself, so the child's pid is containerd's.
-const spawnIn = async ({ netns, dir }: ContainerdOptions): Promise<ChildProcess> => {
+const spawnIn = async (options: ContainerdOptions): Promise<ChildProcess> => {
+  const { netns, dir, programs } = options
   const log = await open(logIn(dir), 'a')
   try {
-    const args = [`--net=${netns}`, 'containerd', '--config', join(dir, 'config.toml')]
-    return spawn('nsenter', args, { stdio: ['ignore', log.fd, log.fd] })
+    const config = join(dir, 'config.toml')
+    const args = [`--net=${netns}`, programOf(options, 'containerd'), '--config', config]
+    // It looks for the shim of its own version on the path.
+    const PATH = [...(programs === undefined ? [] : [programs]), process.env['PATH']].join(':')
+    return spawn('nsenter', args, {
+      stdio: ['ignore', log.fd, log.fd],
+      env: { ...process.env, PATH },
+    })
   } finally {
     await log.close()
   }
@@ -117,9 +141,10 @@ const answersOrDied = async (cri: Cri, child: ChildProcess, dir: string): Promis
   )
 }
 
-const importImages = async (dir: string): Promise<void> => {
-  for (const archive of await buildImages(dir)) {
-    await run('ctr', ['-a', socketIn(dir), '-n', 'k8s.io', 'images', 'import', archive])
+const importImages = async (options: ContainerdOptions): Promise<void> => {
+  const ctr = programOf(options, 'ctr')
+  for (const archive of await buildImages(options.dir)) {
+    await run(ctr, ['-a', socketIn(options.dir), '-n', 'k8s.io', 'images', 'import', archive])
   }
 }
 
@@ -151,39 +176,3 @@ const removeSocketDirectory = async (): Promise<void> => {
   await rmdir('/run/containerd/s').catch(() => undefined)
   await rmdir('/run/containerd').catch(() => undefined)
 }
-
-const cgroupRoot = '/sys/fs/cgroup'
-
-// One tree per controller with control groups v1, one in all with v2.
-const removeCgroups = async (parent: string): Promise<void> => {
-  const trees = [cgroupRoot, ...(await listPaths(cgroupRoot))].map(tree => join(tree, parent))
-  for (const tree of trees) await removeCgroup(tree)
-}
-
-const removeCgroup = async (path: string): Promise<void> => {
-  const inside = await readdir(path, { withFileTypes: true }).catch(() => undefined)
-  if (inside === undefined) return
-  for (const entry of inside) if (entry.isDirectory()) await removeCgroup(join(path, entry.name))
-  kill(await pidsIn(path))
-  // The kernel needs a moment until killed processes have left the group.
-  await until(`removal of ${path}`, () =>
-    rmdir(path).then(
-      () => true,
-      () => false,
-    ),
-  )
-}
-
-const pidsIn = async (cgroup: string): Promise<readonly number[]> => {
-  const text = await readFile(join(cgroup, 'cgroup.procs'), 'utf8').catch(() => '')
-  return text.split('\n').filter(Boolean).map(Number)
-}
-
-const unmountUnder = async (dir: string): Promise<void> => {
-  const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
-  const points = lines.map(line => line.split(' ')[4] ?? '').filter(p => p.startsWith(`${dir}/`))
-  for (const point of points.reverse()) await run('umount', ['--lazy', point]).catch(() => '')
-}
-
-const listPaths = async (directory: string): Promise<readonly string[]> =>
-  (await readdir(directory).catch(() => [])).map(name => join(directory, name))

@@ -5,7 +5,21 @@ import { credentials, loadPackageDefinition, type makeClientConstructor } from '
 import { loadSync } from '@grpc/proto-loader'
 
 /** A pod as kubelet would ask for it. */
-export type Pod = { readonly name: string; readonly uid: string; readonly cgroupParent: string }
+export type Pod = {
+  readonly name: string
+  readonly uid: string
+  readonly cgroupParent: string
+  readonly dns?: { readonly servers: readonly string[]; readonly searches: readonly string[] }
+  readonly ports?: readonly { readonly containerPort: number; readonly hostPort: number }[]
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+/** NetworkReady as the runtime reports it; reason and message are empty when it is true. */
+export type NetworkCondition = {
+  readonly status: boolean
+  readonly reason: string
+  readonly message: string
+}
 
 /** What the runtime knows of a sandbox's network; `netns` is a path. */
 type SandboxNetwork = {
@@ -23,8 +37,11 @@ type Executed = {
 
 /** The calls that the tests need; a rejected promise carries the runtime's words. */
 export type Cri = {
-  /** True when the runtime reports NetworkReady. */
-  readonly isNetworkReady: () => Promise<boolean>
+  /** The runtime's own name and version. */
+  readonly version: () => Promise<string>
+  readonly networkReady: () => Promise<NetworkCondition>
+  /** The network configuration that the runtime has loaded, as text. */
+  readonly networkConfig: () => Promise<string>
   readonly runSandbox: (pod: Pod) => Promise<string>
   readonly sandboxNetwork: (id: string) => Promise<SandboxNetwork>
   readonly listSandboxes: () => Promise<readonly string[]>
@@ -52,7 +69,15 @@ const executeSeconds = 10
 export const connectCri = (socket: string): Cri => {
   const { call, close } = openClient(socket)
   return {
-    isNetworkReady: () => askNetworkReady(call),
+    version: async () => {
+      type Reply = { runtimeName: string; runtimeVersion: string }
+      const { runtimeName, runtimeVersion } = await call<Reply>('version', {})
+      return `${runtimeName} ${runtimeVersion}`
+    },
+    networkReady: () => askNetworkReady(call),
+    networkConfig: async () =>
+      (await call<{ info: { cniconfig?: string } }>('status', { verbose: true })).info.cniconfig ??
+      '',
     runSandbox: async pod =>
       (await call<{ podSandboxId: string }>('runPodSandbox', { config: configOf(pod) }))
         .podSandboxId,
@@ -95,14 +120,19 @@ type Method = (request: object, done: (error: Error | null, reply: unknown) => v
 const configOf = (pod: Pod) => ({
   metadata: { name: pod.name, uid: pod.uid, namespace: 'default', attempt: 0 },
   hostname: pod.name,
+  dnsConfig: pod.dns,
+  portMappings: pod.ports,
+  annotations: pod.annotations,
   linux: { cgroupParent: pod.cgroupParent },
 })
 
-type Condition = { readonly type: string; readonly status: boolean }
+type Condition = NetworkCondition & { readonly type: string }
 
-const askNetworkReady = async (call: Call): Promise<boolean> => {
+const askNetworkReady = async (call: Call): Promise<NetworkCondition> => {
   const reply = await call<{ status: { conditions: Condition[] } }>('status', {})
-  return reply.status.conditions.some(({ type, status }) => type === 'NetworkReady' && status)
+  const found = reply.status.conditions.find(({ type }) => type === 'NetworkReady')
+  const { status = false, reason = '', message = 'the runtime does not say' } = found ?? {}
+  return { status, reason, message }
 }
 
 // The path of the namespace is only in the verbose part, a JSON text of containerd's own making.

@@ -22,15 +22,18 @@ const mediaType = 'application/vnd.oci.image'
 const pauseSource = join(import.meta.dirname, 'pause.c')
 
 /** Compiles and packs both images into the directory; returns the archives to import. */
-export const buildImages = async (directory: string): Promise<readonly string[]> => {
-  const images = [await pauseImageIn(directory), await shellImageOf('/usr/bin/busybox')]
-  return Promise.all(
-    images.map(async (image, i) => {
-      const path = join(directory, `image-${i}.tar`)
-      await writeFile(path, archiveOf(image))
-      return path
-    }),
-  )
+export const buildImages = async (directory: string): Promise<readonly string[]> => [
+  await buildShellImage(directory),
+  await write(join(directory, 'pause.tar'), await pauseImageIn(directory)),
+]
+
+/** Packs the one with a shell; returns the archive. */
+export const buildShellImage = async (directory: string): Promise<string> =>
+  write(join(directory, 'shell.tar'), await shellImageOf('/usr/bin/busybox'))
+
+const write = async (path: string, image: Image): Promise<string> => {
+  await writeFile(path, archiveOf(image))
+  return path
 }
 
 const pauseImageIn = async (directory: string): Promise<Image> => {
@@ -81,10 +84,11 @@ const archiveOf = (image: Image): Buffer => {
   ])
 }
 
-// containerd takes the reference of an imported image from its own annotation only.
+// containerd takes the reference of an imported image from its own annotation only, podman from
+// the one of the specification.
 const namedManifest = (name: string, manifest: Buffer) => ({
   ...descriptorOf('manifest.v1+json', manifest),
-  annotations: { 'io.containerd.image.name': name },
+  annotations: { 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': name },
 })
 
 const descriptorOf = (type: string, blob: Buffer) => ({
