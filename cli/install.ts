@@ -1,8 +1,8 @@
 // `eniway install`: what the daemon does when it is ready, by hand: executable and conflist.
 
 import { join } from 'node:path'
-import { Command } from 'commander'
-import { conflist } from '#cni/conflist.ts'
+import { Command, Option } from 'commander'
+import { chosenVersion, conflist, versionChoices, type VersionChoice } from '#cni/conflist.ts'
 import { installConflist, installExecutable } from '#cni/install.ts'
 import { outputOption } from './ask.ts'
 
@@ -10,6 +10,7 @@ type InstallOptions = {
   readonly binDir: string
   readonly confDir: string
   readonly socket: string
+  readonly cniVersion: VersionChoice
   readonly output: 'text' | 'json'
 }
 
@@ -19,13 +20,22 @@ export const installCommand = (): Command =>
     .option('--bin-dir <directory>', "the runtime's plugin directory", '/opt/cni/bin')
     .option('--conf-dir <directory>', "the runtime's configuration directory", '/etc/cni/net.d')
     .option('--socket <path>', 'where the daemon listens', '/run/eniway/cni.sock')
+    .addOption(
+      new Option(
+        '--cni-version <version>',
+        'CNI version of the list; auto: the runtime chooses, and one that cannot uses 1.0.0',
+      )
+        .choices(versionChoices)
+        .default('auto'),
+    )
     .addOption(outputOption())
-    .action(async ({ binDir, confDir, socket, output }: InstallOptions) => {
+    .action(async ({ binDir, confDir, socket, cniVersion, output }: InstallOptions) => {
       const source = join(import.meta.dirname, '..', 'dist', 'bin', 'eniway')
+      const text = conflist({ socket, ...chosenVersion(cniVersion) })
       try {
         const files = [
           await installExecutable({ source, binDirectory: binDir }),
-          await installConflist({ configDirectory: confDir, text: conflist({ socket }) }),
+          await installConflist({ configDirectory: confDir, text }),
         ]
         const lines = files.map(({ path, change }) => `${path} ${change}`)
         process.stdout.write(

@@ -9,6 +9,16 @@ export const conflistName = '10-eniway.conflist'
 /** Name of the executable, and so the `type` of our plugin object. */
 export const pluginType = 'eniway'
 
+/** Whether runtimes choose the version of the list, or which one is used by all. */
+export const versionChoices = ['auto', '0.4.0', '1.0.0', '1.1.0'] as const
+export type VersionChoice = (typeof versionChoices)[number]
+
+/** The options of `conflist` that hold a choice; `auto` is its defaults. */
+export const chosenVersion = (
+  choice: VersionChoice,
+): Pick<ConflistOptions, 'cniVersion' | 'cniVersions'> =>
+  choice === 'auto' ? {} : { cniVersion: choice, cniVersions: [choice] }
+
 export type ConflistOptions = {
   /** What a runtime that does not know `cniVersions` uses. */
   readonly cniVersion?: Version

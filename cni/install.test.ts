@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { conflist } from './conflist.ts'
+import { chosenVersion, conflist } from './conflist.ts'
 import { installConflist, installExecutable, removeConflist, removeExecutable } from './install.ts'
 
 let root = ''
@@ -73,6 +73,14 @@ test('the list that every runtime can use', () =>
     name: 'eniway',
     plugins: [{ type: 'eniway', socket: '/run/eniway/cni.sock' }],
   }))
+
+test.each([
+  ['auto', '1.0.0', ['0.4.0', '1.0.0', '1.1.0']],
+  ['0.4.0', '0.4.0', ['0.4.0']],
+  ['1.1.0', '1.1.0', ['1.1.0']],
+] as const)('version %s of the list', (choice, cniVersion, cniVersions) =>
+  expect(JSON.parse(conflist(chosenVersion(choice)))).toMatchObject({ cniVersion, cniVersions }),
+)
 
 test('the list takes other versions, our keys and plugins behind ours', () =>
   expect(

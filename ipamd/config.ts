@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { versionChoices } from '#cni/conflist.ts'
 import { defaultConfig } from '#core/initial.ts'
 import { bothFamilies, type Cidr, parseCidr } from '#core/ip.ts'
 import { defaultPool } from '#core/names.ts'
@@ -117,6 +118,13 @@ export const schema = z.strictObject({
       configDirectory: path
         .default('/etc/cni/net.d')
         .describe("The runtime's directory of configuration lists."),
+      version: z
+        .enum(versionChoices)
+        .default('auto')
+        .describe(
+          'CNI version of the list. auto: the runtime chooses, and one that cannot uses 1.0.0; see ' +
+            'docs/runtimes.md.',
+        ),
       timeoutSeconds: count({ min: 1, max: 600 })
         .optional()
         .describe('How long an ADD may wait for an address. Unset: 60.'),

@@ -4,7 +4,7 @@
 import { fileURLToPath } from 'node:url'
 import { existsSync, watch } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { conflist } from '#cni/conflist.ts'
+import { chosenVersion, conflist } from '#cni/conflist.ts'
 import { installConflist, installExecutable } from '#cni/install.ts'
 import { handle } from '#cni/plugin/handle.ts'
 import { pendingDirectory, replayPendingDels } from '#cni/plugin/pending.ts'
@@ -224,11 +224,12 @@ const installWhenReady = ({ options, loop, clock }: Running, port: number): (() 
 
 // Paths that were missing or different.
 const install = async (config: Config): Promise<readonly string[]> => {
-  const { install: isWanted, binDirectory, configDirectory, timeoutSeconds } = config.cni
+  const { install: isWanted, binDirectory, configDirectory, timeoutSeconds, version } = config.cni
   if (!isWanted) return []
   const program = await installExecutable({ source: executable(), binDirectory })
   const text = conflist({
     socket: config.socket,
+    ...chosenVersion(version),
     ...(timeoutSeconds === undefined ? {} : { timeoutSeconds }),
   })
   const list = await installConflist({ configDirectory, text })
