@@ -14,8 +14,8 @@ export type Capabilities = {
 }
 
 /**
- * Reads `runtimeConfig`. A malformed value fails with 7. What eniway cannot do fails with 2, but for
- * an IPAM delegate: it is given all that the plugin before it asked for.
+ * Reads `runtimeConfig`. A malformed value fails with 7. What eniway cannot do fails with 2, but
+ * for an IPAM delegate: it is given all that the plugin before it asked for.
  */
 export const parseCapabilities = (
   runtimeConfig: JsonObject,
