@@ -217,6 +217,20 @@ test('a queued DEL does not cancel an ADD that arrived after it was asked', () =
   expect(node.state.adds.size).toBe(1)
 })
 
+test('a late DEL takes nothing from the pod that has the address now', () => {
+  const node = filledNode({ pool: { warmTarget: 1, maximum: 1 } })
+  node.add('a')
+  node.work()
+  node.del('a')
+  node.pass(60_000)
+  node.add('b')
+  node.work()
+  node.del('a')
+  node.work()
+  check(node, ['1: 10.0.17.0', '2: deleted', '3: 10.0.17.0', '4: deleted'])
+  expect(countsText(node)).toBe('1 assigned')
+})
+
 test('a DEL of another network leaves the attachment alone', () => {
   const node = filledNode({ pool: { warmTarget: 1 } })
   node.add('a')
