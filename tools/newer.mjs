@@ -162,6 +162,6 @@ const runQuietly = (command, words, more = {}) =>
 // The whole story is long; apt says why in its first line of errors, others in their last.
 const lastWords = ({ error, stderr, stdout }) => {
   const lines = `${stdout ?? ''}\n${stderr ?? ''}`.split('\n').filter(line => line.trim() !== '')
-  const line = lines.find(line => /^E: /.test(line)) ?? lines.at(-1)
+  const line = lines.find(each => each.startsWith('E: ')) ?? lines.at(-1)
   return error?.message ?? line?.trim() ?? 'it said nothing'
 }

@@ -19,7 +19,7 @@ export type CniCall = {
 }
 
 export type Recorder = {
-  /** To be given to the runtime: our executable, and `loopback`, which containerd wants. */
+  /** For the runtime: our executable, `loopback`, which containerd wants, and `portmap`. */
   readonly binDir: string
   /** All calls so far, oldest first. */
   readonly calls: () => Promise<readonly CniCall[]>
@@ -31,7 +31,9 @@ const debianPlugins = '/usr/lib/cni'
 export const makeRecorder = async (directory: string, cniBinDir: string): Promise<Recorder> => {
   const [binDir, log] = [join(directory, 'bin'), join(directory, 'calls')]
   for (const path of [binDir, log]) await mkdir(path, { recursive: true })
-  await symlink(join(debianPlugins, 'loopback'), join(binDir, 'loopback'))
+  for (const name of ['loopback', 'portmap']) {
+    await symlink(join(debianPlugins, name), join(binDir, name))
+  }
   const script = scriptFor(join(cniBinDir, 'eniway'), log)
   await writeFile(join(binDir, 'eniway'), script, { mode: 0o755 })
   return { binDir, calls: () => readCalls(log) }

@@ -6,15 +6,17 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { conflist } from '#cni/conflist.ts'
+import { chosenVersion, conflist, conflistName } from '#cni/conflist.ts'
 import { createRuntime, loadNetwork, parseNetwork, type Network } from '#cni/runtime/index.ts'
 import type { Parsed } from '#cni/spec/failure.ts'
+import { nodeBinary } from '#emulator/fabric/node.ts'
 import { createClock } from '#runtime/clock.ts'
 import { containerd2 } from '#tools/newer.mjs'
 import { shimPath } from '#tools/shim.mjs'
+import { root } from '../bad-days/build.ts'
 import type { StageNode } from '../bad-days/node.ts'
 import { openStage, type Stage } from '../bad-days/stage.ts'
-import { until } from '../containerd/process.ts'
+import { run, until } from '../containerd/process.ts'
 import { leftOf, startMachine, tell, tellVersions, type Machine } from '../machine.ts'
 import { callsOf } from '../recorder.ts'
 import {
@@ -128,17 +130,14 @@ for (const { role, name, programs, reason } of runtimes) {
     })
 
     play('capabilities: keys with capitals are read, what nobody does is refused', async () => {
-      const { containerd, recorder } = machine
+      const { recorder } = machine
       const capabilities = {
         dns: true,
         portMappings: true,
         'io.kubernetes.cri.pod-annotations': true,
       }
-      const file = join(machine.node.cniConfDir, '05-asks.conflist')
-      const isLoaded = async (wanted: boolean) =>
-        (await containerd.cri.networkConfig()).includes('portMappings') === wanted
-      await writeFile(file, conflist({ socket: node.socket, capabilities }))
-      await until('the list that asks is loaded', () => isLoaded(true))
+      const name = 'asks'
+      const putAway = await useList(machine, conflist({ socket: node.socket, name, capabilities }))
       const dns = { servers: ['10.96.0.10'], searches: ['shop.local'] }
       const pod = await runPod(machine, { name: 'asks', dns, annotations: { team: 'blue' } })
       const add = (await recorder.calls()).findLast(({ command }) => command === 'ADD')
@@ -151,10 +150,53 @@ for (const { role, name, programs, reason } of runtimes) {
       await expect(runPod(machine, { name: 'ports', ports })).rejects.toThrow(
         /capability portMappings .*"HostPort":8080.* eniway does not act on; put it on the plugin/,
       )
-      await rm(file)
-      await until('the installed list is loaded again', () => isLoaded(false))
       await removeRest(machine)
+      await putAway()
       expect(await leftOf(machine, [pod.ip])).toEqual([])
+    })
+
+    play('a list of one version: every runtime that speaks it uses it, no other', async () => {
+      const { containerd, recorder } = machine
+      const directory = await mkdtemp(join(base, 'pinned-'))
+      for (const version of ['1.0.0', '1.1.0']) {
+        const text = await installedList(directory, { version, socket: node.socket })
+        const putAway = await useList(machine, text.replace('"name": "eniway"', '"name": "pinned"'))
+        const pod = runPod(machine, { name: `v${version.replaceAll('.', '')}` })
+        if (version > versionOf(containerd.versions)) {
+          // It takes such a list, calls itself ready, and no pod of the node ever starts.
+          expect((await containerd.cri.networkReady()).status).toBe(true)
+          await expect(pod).rejects.toThrow(/unsupported CNI result version "1\.1\.0"/)
+        } else await pod
+        const add = (await recorder.calls()).findLast(({ command }) => command === 'ADD')
+        expect(add?.request['cniVersion']).toBe(version)
+        await removeRest(machine)
+        await putAway()
+      }
+      expect(await leftOf(machine, [])).toEqual([])
+    })
+
+    play('a plugin behind ours that speaks no 1.1.0 wants a list that is pinned', async () => {
+      const chained = [{ type: 'portmap', capabilities: { portMappings: true } }]
+      const understands = await versionsOfPlugin(join(machine.recorder.binDir, 'portmap'))
+      for (const choice of ['auto', '1.0.0'] as const) {
+        const text = conflist({
+          ...chosenVersion(choice),
+          socket: node.socket,
+          name: `chained-${choice}`,
+          chained,
+        })
+        const putAway = await useList(machine, text)
+        const chosen = choice === 'auto' ? versionOf(machine.containerd.versions) : choice
+        const pod = runPod(machine, { name: 'chained' })
+        if (understands.includes(chosen)) await pod
+        else await expect(pod).rejects.toThrow(/plugin type="portmap" failed .*incompatible CNI/)
+        await removeRest(machine)
+        await putAway()
+      }
+      // DEL stops at the plugin that fails, before ours: the daemon sees for itself that the pod is
+      // gone.
+      await node.untilView('the address is back', ({ pools }) => pools[0]?.assigned === 0)
+      expect(await leftOf(machine, [])).toEqual([])
     })
 
     play('gc through cni/runtime takes the stale pod only', async () => {
@@ -195,14 +237,21 @@ for (const { role, name, programs, reason } of runtimes) {
         await runPod(machine, { name: 'goes' }),
       ] as const
       process.kill(node.pid(), 'SIGSTOP')
-      await expect(runPod(machine, { name: 'stopped' })).rejects.toThrow(
-        /eniway daemon is not answering on \S+: no answer within 2 s; check the eniway DaemonSet/,
-      )
-      process.kill(node.pid(), 'SIGCONT')
+      try {
+        await expect(runPod(machine, { name: 'stopped' })).rejects.toThrow(
+          /eniway daemon is not answering on \S+: no answer within 2 s; check the eniway DaemonSet/,
+        )
+      } finally {
+        process.kill(node.pid(), 'SIGCONT')
+      }
       await node.stop('SIGKILL')
       await expect(runPod(machine, { name: 'refused' })).rejects.toThrow(
         /eniway daemon is not answering on \S+: connection refused; check the eniway DaemonSet/,
       )
+      if (versionOf(machine.containerd.versions) === '1.1.0') {
+        const { status, message } = await cri.networkReady()
+        expect([status, message]).toEqual([false, expect.stringMatching(/is not answering on/)])
+      }
       await deletePod(machine, pods[1].sandbox)
       expect(await readdir(node.pendingDirectory)).toContain(`${pods[1].sandbox}:eth0.json`)
       await node.start({ cni: { timeoutSeconds: 2 } })
@@ -237,6 +286,36 @@ for (const { role, name, programs, reason } of runtimes) {
       await removeAll([listener, talker, after])
     })
   })
+}
+
+/** Puts a list before the installed one, waits until it is loaded, and takes it away again. */
+const useList = async ({ containerd, node }: Machine, text: string) => {
+  const { name } = JSON.parse(text) as { name: string }
+  const file = join(node.cniConfDir, '05-first.conflist')
+  const isLoaded = async (wanted: boolean) =>
+    (await containerd.cri.networkConfig()).includes(`"${name}"`) === wanted
+  await writeFile(file, text)
+  await until(`the list ${name} is loaded`, () => isLoaded(true))
+  return async (): Promise<void> => {
+    await rm(file)
+    await until('the installed list is loaded again', () => isLoaded(false))
+  }
+}
+
+const versionsOfPlugin = async (path: string): Promise<readonly string[]> => {
+  const text = await run('env', ['CNI_COMMAND=VERSION', path])
+  return (JSON.parse(text) as { supportedVersions: readonly string[] }).supportedVersions
+}
+
+/** What `eniway install` writes. */
+const installedList = async (
+  directory: string,
+  { version, socket }: { readonly version: string; readonly socket: string },
+): Promise<string> => {
+  const places = ['--bin-dir', join(directory, 'bin'), '--conf-dir', directory, '--socket', socket]
+  const words = ['install', ...places, '--cni-version', version]
+  await run(nodeBinary(), [join(root, 'cli', 'main.ts'), ...words])
+  return readFile(join(directory, conflistName), 'utf8')
 }
 
 // A sandbox whose network failed may stay as a record.

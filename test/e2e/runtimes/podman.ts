@@ -36,6 +36,9 @@ type PodmanOptions = {
 /** It remembers there where layers came from, whatever is configured. */
 const cacheDirectory = '/var/lib/containers'
 
+/** Every command here takes less than a second on a quiet machine. */
+const commandMs = 60_000
+
 const execute = promisify(execFile)
 
 /** Why podman cannot be tested here; undefined when it can. */
@@ -62,7 +65,12 @@ export const startPodman = async (options: PodmanOptions): Promise<Podman> => {
   const podman: Podman = {
     versions: await versions(),
     run: async (...words) =>
-      (await execute('nsenter', [`--net=${netns}`, 'podman', ...words], { env })).stdout.trim(),
+      (
+        await execute('nsenter', [`--net=${netns}`, 'podman', ...words], {
+          env,
+          timeout: commandMs,
+        })
+      ).stdout.trim(),
     cgroupParent: `/eniway-${basename(dir)}`,
     processes: async () => (await processesWith(dir)).map(({ command }) => command),
     stop: async () => {
