@@ -58,7 +58,7 @@ export const dropBlocks = (nic: Nic, gone: readonly Cidr[]): Nic => {
 export const healthOf = (state: State, subnet: SubnetId): SubnetHealth =>
   state.subnets.get(subnet) ?? {
     subnet: undefined,
-    exhaustedUntil: millis(0),
+    exhaustedUntil: { 4: millis(0), 6: millis(0), nic: millis(0) },
     fragmentedUntil: millis(0),
     attempts: 0,
   }

@@ -359,7 +359,10 @@ test('what subnets are said to have is remembered beside their failures', () => 
   const node = readyNode()
   see(node)
   const [health] = node.state.subnets.values()
-  expect(health).toMatchObject({ subnet: { id: 'subnet-1', available: 999 }, exhaustedUntil: 0 })
+  expect(health).toMatchObject({
+    subnet: { id: 'subnet-1', available: 999 },
+    exhaustedUntil: { 4: 0, 6: 0, nic: 0 },
+  })
 })
 
 // With the ledger lost nobody knows which of the described blocks an earlier life has returned.

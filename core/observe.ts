@@ -154,8 +154,8 @@ const mergeUnattached = (nic: Nic, seen: CloudNic, at: Millis): Nic => {
         const { deviceIndex } = attachment
         return { ...base, phase: { kind: 'attaching', since: at, deviceIndex } }
       }
-      // Its last pod has gone: it is a NIC like any that was created and not attached.
-      return attachment.kind === 'none' && !hasPods(nic)
+      // Nothing of it is in use or rests: it is a NIC like any that was created and not attached.
+      return attachment.kind === 'none' && !isRemembered(nic, at)
         ? { ...base, phase: { kind: 'created', since: at } }
         : base
     case 'attaching':

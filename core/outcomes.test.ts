@@ -81,7 +81,8 @@ const waits = (node: TestNode): string => {
   const entries = [
     ['describing', span(state.cloud.retryAt, now)],
     ['new NICs', span(state.cloud.nicsLimitedUntil, now)],
-    ['exhausted', span(subnet?.exhaustedUntil, now)],
+    ['exhausted', span(subnet?.exhaustedUntil[4], now)],
+    ['no NICs', span(subnet?.exhaustedUntil.nic, now)],
     ['fragmented', span(subnet?.fragmentedUntil, now)],
     ...[...state.nics.values()].map(nic => [nic.id, span(nic.retryAt, now)] as const),
     ...[...state.budget].map(([name, bucket]) => [
@@ -118,7 +119,7 @@ const table: { readonly [C in Call]: { readonly [K in FailureKind | 'ambiguous']
   }),
   createNic: every('new NICs 500, look again, eni-1 ready 5', {
     throttled: 'bucket create 500, eni-1 ready 5',
-    exhausted: 'exhausted 15000, eni-1 ready 5',
+    exhausted: 'no NICs 15000, eni-1 ready 5',
     fragmented: 'fragmented 15000, eni-1 ready 5',
     limit: 'new NICs 15000, look again, eni-1 ready 5',
     denied: 'new NICs 60000, look again, eni-1 ready 5',
@@ -214,7 +215,7 @@ test('the wait for an exhausted subnet doubles, up to ten minutes, and starts an
     while (!deeds(node.turn()).some(text => text.startsWith('lend')))
       node.now = after(node.now, 500)
     node.answer(action => refuse(action, refusal('exhausted')), 'lendBlocks')
-    const until = node.state.subnets.get(subnetId('subnet-1'))!.exhaustedUntil
+    const until = node.state.subnets.get(subnetId('subnet-1'))!.exhaustedUntil[4]
     spans.push(until - node.now)
     node.now = until
     while (node.open().length > 0) node.answer()

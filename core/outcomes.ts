@@ -19,7 +19,7 @@ import { adoptNic, newBlock } from './nics.ts'
 import { applyObservation } from './observe.ts'
 import type { Failure } from './ports.ts'
 import { clearProblem, describeFailure, noteProblem } from './problems.ts'
-import type { Block, Nic, State } from './state.ts'
+import type { Block, Nic, State, SubnetSupply } from './state.ts'
 import type { Cidr } from './ip.ts'
 import { initialState } from './initial.ts'
 import { restStrays } from './strays.ts'
@@ -254,7 +254,9 @@ const applyCreateFailed = (
   }
   // A definite no: nothing was created, and the next plan starts from what is now known.
   const dropped = { ...state, intents: without(state.intents, intent.token) }
-  if (isSubnetFailure(failure)) return markSubnet(dropped, request.subnet, failed)
+  if (isSubnetFailure(failure)) {
+    return markSubnet(dropped, { id: request.subnet, what: 'nic' }, failed)
+  }
   return failure.kind === 'throttled' ? dropped : limitNics(dropped, failed)
 }
 
@@ -301,7 +303,7 @@ const applyLendFailed = (
 ): State => {
   const nic = state.nics.get(action.nic)
   if (nic !== undefined && isSubnetFailure(failed.failure)) {
-    return markSubnet(state, nic.subnet, failed)
+    return markSubnet(state, { id: nic.subnet, what: action.blocks.family }, failed)
   }
   const delayed = delayNic(state, action.nic, failed)
   if (failed.failure.kind === 'throttled') return delayed
@@ -333,7 +335,11 @@ const applyReturnFailed = (
 const isSubnetFailure = (failure: Failure): boolean =>
   failure.kind === 'exhausted' || failure.kind === 'fragmented'
 
-const markSubnet = (state: State, id: SubnetId, { failure, context }: Failed): State => {
+const markSubnet = (
+  state: State,
+  { id, what }: { readonly id: SubnetId; readonly what: SubnetSupply },
+  { failure, context }: Failed,
+): State => {
   const health = healthOf(state, id)
   const wait = {
     attempts: health.attempts,
@@ -342,8 +348,11 @@ const markSubnet = (state: State, id: SubnetId, { failure, context }: Failed): S
     maxMs: exhaustedMaxMs,
   }
   const until = backOff(context.at, wait)
-  const key = failure.kind === 'exhausted' ? 'exhaustedUntil' : 'fragmentedUntil'
-  const marked = { ...health, attempts: health.attempts + 1, [key]: until }
+  const closed =
+    failure.kind === 'exhausted'
+      ? { exhaustedUntil: { ...health.exhaustedUntil, [what]: until } }
+      : { fragmentedUntil: until }
+  const marked = { ...health, ...closed, attempts: health.attempts + 1 }
   return { ...state, subnets: new Map(state.subnets).set(id, marked) }
 }
 

@@ -95,6 +95,19 @@ describe('two families', () => {
     expect(countsText(node, 6)).toBe('3 warm')
   })
 
+  test('a subnet without IPv4 addresses goes on giving IPv6 to NICs that are there', () => {
+    const node = burst(readyNode({ ...both, pool: { warmTarget: 6 } }), 1)
+    check(node, [
+      'lend 5 × /32 to eni-1, blocking',
+      'create NIC in subnet-1 with 2 × /32 and 2 × /128, blocking',
+    ])
+    node.answer(action => refuse(action, refusal('exhausted')), 'createNic')
+    node.answer()
+    check(node, ['lend 5 × /128 to eni-1, blocking'])
+    node.answer(action => refuse(action, refusal('exhausted')))
+    check(node, [])
+  })
+
   test('addresses on different NICs make no place', () => {
     const node = filledNode({ ...both, pool: { warmTarget: 6 }, observeEveryMs: 1_000 })
     takeFamily(node, 'eni-1', isIpv6)

@@ -8,7 +8,7 @@ import type { Millis, PoolName } from './names.ts'
 import { isBusy } from './nics.ts'
 import { isStuck } from './places.ts'
 import { type Counts, countPool, inFlight, isCooling } from './pool.ts'
-import type { HostFailure, NodeFacts } from './ports.ts'
+import type { HostFailure, NodeFacts, Subnet } from './ports.ts'
 import { hasRoom, isAnyUnsure, lacksFamily, roomOnNode } from './room.ts'
 import type { AddRequest, Problem, State } from './state.ts'
 
@@ -135,7 +135,9 @@ const maximumReached = (state: State, pool: PoolName, now: Millis): Cause | unde
 
 const exhausted = (state: State, now: Millis): Cause | undefined => {
   const subnets = state.node?.subnets ?? []
-  const full = subnets.filter(({ id }) => healthOf(state, id).exhaustedUntil > now)
+  const isFull = ({ id }: Subnet): boolean =>
+    Math.max(...Object.values(healthOf(state, id).exhaustedUntil)) > now
+  const full = subnets.filter(isFull)
   if (full.length === 0) return undefined
   const names = full.map(({ id, zone }) => `${id} (zone ${zone})`).join(', ')
   const verb = full.length === 1 ? 'is exhausted' : 'are exhausted'

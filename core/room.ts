@@ -8,7 +8,7 @@ import type { PoolName } from './names.ts'
 import { comingTo, usableOn } from './places.ts'
 import { allowanceOf, requestedSize } from './pool.ts'
 import type { BlockRequest, Subnet } from './ports.ts'
-import type { Nic, State } from './state.ts'
+import type { Nic, State, SubnetSupply } from './state.ts'
 
 /** What one NIC, there or to come, has and can get of one family. */
 export type Supply = {
@@ -36,7 +36,8 @@ export const nicSupplies = (draft: Draft, nic: Nic): readonly Supply[] => {
     const room =
       limitOn(state, nic, family) - blocksOn(nic, family) - comingTo(state, nic, family).blocks
     const usable = usableOn(state, nic, { family, now })
-    return supplyOf(draft, { pool: nic.pool, subnet: nic.subnet, family, usable, room })
+    const where = { pool: nic.pool, subnet: nic.subnet, family }
+    return supplyOf(draft, { ...where, spends: [family], usable, room })
   })
 }
 
@@ -47,7 +48,7 @@ export const newNicSupplies = (
 ): readonly Supply[] =>
   draft.state.config.families.map(family => {
     const room = draft.state.node?.limits.blocksPerNicMax[family] ?? 0
-    return supplyOf(draft, { ...where, family, usable: 0, room })
+    return supplyOf(draft, { ...where, family, spends: ['nic', 4, family], usable: 0, room })
   })
 
 /**
@@ -148,14 +149,18 @@ type Place = {
   readonly pool: PoolName
   readonly subnet: Nic['subnet']
   readonly family: Family
+  /** What the subnet must not be out of. */
+  readonly spends: readonly SubnetSupply[]
   readonly usable: number
   readonly room: number
 }
 
-const supplyOf = (draft: Draft, { pool, subnet, family, usable, room }: Place): Supply => {
+const supplyOf = (draft: Draft, place: Place): Supply => {
+  const { pool, subnet, family, spends, usable, room } = place
   const { state, now } = draft
   const { exhaustedUntil } = healthOf(state, subnet)
-  const isClosed = lacksFamily(state, subnet, family) || !isDue(draft, exhaustedUntil)
+  const isExhausted = !spends.every(spent => isDue(draft, exhaustedUntil[spent]))
+  const isClosed = lacksFamily(state, subnet, family) || isExhausted
   const allowed = allowanceOf(state, pool, { family, now })
   const wanted = blockLength(draft, { family, subnet })
   // A prefix that would lift the pool over its maximum is too large; single addresses fit.

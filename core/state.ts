@@ -248,11 +248,14 @@ export type PendingDel = {
   readonly askedAt: Millis
 }
 
+/** What a subnet can run out of; a NIC takes several addresses at once, one for itself. */
+export type SubnetSupply = Family | 'nic'
+
 export type SubnetHealth = {
   /** What the cloud last said of it; undefined when it was never described. */
   readonly subnet: Subnet | undefined
-  /** No addresses at all until then. */
-  readonly exhaustedUntil: Millis
+  /** No addresses of the family until then; no new NIC, though single addresses may be had. */
+  readonly exhaustedUntil: { readonly [What in SubnetSupply]: Millis }
   /** No free /28 until then; single addresses may still be had. */
   readonly fragmentedUntil: Millis
   readonly attempts: number

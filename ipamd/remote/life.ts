@@ -70,6 +70,10 @@ export const startMs = 30_000
 export const callMs = 300_000
 /** A provider settles at once when told to; one that does not has lost its head. */
 export const abortMs = 2_000
+/** How often a process with calls under way is asked for a sign of life. */
+export const pingMs = 5_000
+/** One that leaves so many unanswered hangs: a full garbage collection takes less than one. */
+export const pingsMax = 3
 
 export class Life {
   readonly #parts: LifeParts
@@ -78,6 +82,9 @@ export class Life {
   readonly #cancelStart: () => void
   #phase: 'starting' | 'open' | 'over' = 'starting'
   #lastId = 0
+  /** Sent since it said something. */
+  #pings = 0
+  #cancelPing: () => void = () => undefined
 
   constructor(parts: LifeParts) {
     this.#parts = parts
@@ -111,6 +118,7 @@ export class Life {
       this.#calls.set(id, call)
       this.#limit(id, call, signal)
       if (this.#phase === 'open') this.#send(call)
+      if (this.#phase === 'open' && this.#calls.size === 1) this.#watch()
     })
   }
 
@@ -149,18 +157,40 @@ export class Life {
     call.cancels.push(this.#after(abortMs, tooLate))
   }
 
+  // A process that is stopped or in an endless loop is noticed long before its calls run out of
+  // time. Pings are counted, not seconds: a daemon that was stopped has heard nothing either.
+  #watch(): void {
+    this.#cancelPing()
+    this.#pings = 0
+    const look = (): void => {
+      if (this.#pings >= pingsMax) {
+        const seconds = (pingMs * pingsMax) / 1000
+        return this.#lose(`the cloud process gave no sign of life for ${seconds} s and was killed`)
+      }
+      const bytes = encode({ kind: 'ping' })
+      if (bytes !== undefined) this.#channel.send(bytes)
+      this.#pings++
+      this.#cancelPing = this.#after(pingMs, look)
+    }
+    this.#cancelPing = this.#after(pingMs, look)
+  }
+
   #send(call: PendingCall): void {
     call.isSent = this.#channel.send(call.bytes)
   }
 
   #receive(answer: Answer | undefined): void {
     if (this.#phase === 'over') return
+    this.#pings = 0
     switch (answer?.kind) {
+      case 'pong':
+        return
       case undefined:
         return this.#lose('the cloud process sent what is no answer and was killed')
       case 'opened':
         this.#phase = 'open'
         this.#cancelStart()
+        this.#watch()
         return this.#calls.forEach(call => this.#send(call))
       case 'unusable':
         return this.#lose(answer.reason)
@@ -185,7 +215,9 @@ export class Life {
     for (const cancel of call.cancels) cancel()
     if (result instanceof Error) call.reject(result)
     else call.resolve(result)
-    if (this.#calls.size === 0 && this.#phase !== 'over') this.#parts.onQuiet()
+    if (this.#calls.size > 0) return
+    this.#cancelPing()
+    if (this.#phase !== 'over') this.#parts.onQuiet()
   }
 
   #lose(reason: string): void {
@@ -198,6 +230,7 @@ export class Life {
   #close(reason: string): void {
     this.#phase = 'over'
     this.#cancelStart()
+    this.#cancelPing()
     for (const [id, call] of this.#calls) {
       this.#settle(id, failed(failureOf(call, 'CloudProcessEnded', reason)))
     }

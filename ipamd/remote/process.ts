@@ -55,7 +55,8 @@ const running = (options: ProcessOptions, program: string, events: ChannelEvents
   const { clock, log, environment } = options
   const child = fork(program, [], {
     env: { ...environment },
-    execArgv: [...nodeFlags],
+    // One of Alibaba's packages still parses addresses with url.parse.
+    execArgv: [...nodeFlags, '--disable-warning=DEP0169'],
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })

@@ -32,13 +32,16 @@ export type Question =
       readonly args: readonly unknown[]
     }
   | { readonly kind: 'abort'; readonly id: number }
+  /** Answered at once, whatever is under way. */
+  | { readonly kind: 'ping' }
 
 /** One call on the wire, for the metrics. */
 export type WireCall = { readonly name: string; readonly result: string }
 
-/** Said by the process: `opened` or `unusable` once; then one answer for each call. */
+/** Said by the process: `opened` or `unusable` once; then one answer for each call and ping. */
 export type Answer =
   | { readonly kind: 'opened' }
+  | { readonly kind: 'pong' }
   /** It cannot serve, and ends; the sentence says why. */
   | { readonly kind: 'unusable'; readonly reason: string }
   | {
@@ -58,7 +61,7 @@ export type Answer =
     }
 
 /** Raised with every change of the messages: files may be replaced under a daemon that runs. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** The largest observation, 4000 blocks on 15 NICs, takes a tenth of it. */
 export const messageBytesMax = 2 ** 20
@@ -74,12 +77,18 @@ export const encode = (message: Question | Answer): Uint8Array | undefined => {
 
 /** Undefined when it is no question. */
 export const decodeQuestion = (message: unknown): Question | undefined =>
-  decode<Question>(message, { open: isOpen, call: isCall, abort: isNumbered })
+  decode<Question>(message, {
+    open: isOpen,
+    call: isCall,
+    abort: isNumbered,
+    ping: () => true,
+  })
 
 /** Undefined when it is no answer. */
 export const decodeAnswer = (message: unknown): Answer | undefined =>
   decode<Answer>(message, {
     opened: () => true,
+    pong: () => true,
     unusable: ({ reason }) => typeof reason === 'string',
     answer: fields => isNumbered(fields) && isOutcome(fields['outcome']) && hasCalls(fields),
     threw: fields => isNumbered(fields) && typeof fields['name'] === 'string' && hasCalls(fields),

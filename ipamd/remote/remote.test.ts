@@ -6,7 +6,7 @@ import { type Millis, millis, nicId } from '#core/names.ts'
 import { type Clock, type Cloud, type CloudNic, ok, type Outcome } from '#core/ports.ts'
 import { silentLog } from '#runtime/log.ts'
 import { callsMax, remoteCloud } from './cloud.ts'
-import { abortMs, callMs, type ChannelEvents, startMs } from './life.ts'
+import { abortMs, callMs, type ChannelEvents, pingMs, pingsMax, startMs } from './life.ts'
 import { messageBytesMax } from './protocol.ts'
 import { serve } from './serve.ts'
 
@@ -282,6 +282,29 @@ test('no call lasts for ever', async () => {
   await pass(abortMs)
   expect(processes[0]?.end).toBe('killed')
   expect(failureOf(await call).ambiguous).toBe(true)
+})
+
+test('a process that hangs is killed long before that', async () => {
+  const { lend, pass, processes } = setUp({ behave: forever })
+  const call = lend()
+  await settle()
+  for (let i = 0; i < 10 * pingsMax; i++) await pass(pingMs)
+  expect(processes[0]?.end).toBe('running')
+  processes[0]!.isDeaf = true
+  for (let i = 0; i < pingsMax; i++) await pass(pingMs)
+  expect(processes[0]?.end).toBe('running')
+  await pass(pingMs)
+  expect(processes[0]?.end).toBe('killed')
+  expect(failureOf(await call)).toMatchObject({ kind: 'transient', ambiguous: true })
+})
+
+test('a daemon that stood still itself gives the process its time', async () => {
+  const { lend, pass, processes } = setUp({ behave: forever })
+  void lend()
+  await settle()
+  await pass(pingMs)
+  await pass(callMs - pingMs - 1)
+  expect(processes[0]?.end).toBe('running')
 })
 
 test('a process that is never ready is killed', async () => {

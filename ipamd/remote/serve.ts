@@ -50,6 +50,8 @@ export const serve = (parts: ServeParts): ((message: unknown) => void) => {
         return void call(server, question)
       case 'abort':
         return server.aborts.get(question.id)?.abort()
+      case 'ping':
+        return void say(server, { kind: 'pong' })
     }
   }
 }

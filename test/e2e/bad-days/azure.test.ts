@@ -129,11 +129,15 @@ describe.concurrent('a bad day on Azure', () => {
     const node = stage.nodes.spill
     await node.start({ pool: { warmTarget: 0 } })
     const firsts = distinct(expect, await addTogether(node, podsOfSmall + 4))
-    const inSmall = firsts.filter(address => address.startsWith('10.1.0.'))
-    expect(inSmall.length).toBe(podsOfSmall)
-    expect(await errorsOf(node)).toMatch(
-      pattern(['subnets/spill-0', '(SubnetIsFull); widen the subnet']),
-    )
+    // A pod that comes while the first NIC's call is under way gets its address from the other.
+    const inSmall = (addresses: readonly (string | undefined)[]): number =>
+      addresses.filter(address => address?.startsWith('10.1.0.')).length
+    const further: Pod[] = []
+    for (let left = podsOfSmall - inSmall(firsts); left >= 0; left--) {
+      further.push(await add(node, `further${left}`))
+    }
+    const all = [...firsts, ...distinct(expect, further)]
+    expect([new Set(all).size, inSmall(all)]).toEqual([all.length, podsOfSmall])
     await untilNothingIsLeaked(node)
   })
 
@@ -142,8 +146,15 @@ describe.concurrent('a bad day on Azure', () => {
     await node.start({ pool: { warmTarget: 0 } })
     const [first, ...others] = await addTogether(node, podsOfSmall)
     distinct(expect, first === undefined ? [] : [first, ...others])
-    const refused = await add(node, 'refused', 3)
-    expect(refused.answer?.msg).toMatch(pattern(['shop/untagged-refused', 'untagged-0', 'is ex']))
+    const waiting = add(node, 'refused', 5)
+    // What nobody needs any more is no error, so it is looked for while the pod waits.
+    const sentence = pattern(['subnets/untagged-0', '(SubnetIsFull); widen the subnet'])
+    await node.untilView('the full subnet is named', ({ errors }) =>
+      errors.some(({ text }) => sentence.test(text)),
+    )
+    expect((await waiting).answer?.msg).toMatch(
+      pattern(['shop/untagged-refused', 'untagged-0', 'is ex']),
+    )
     await node.cni('DEL', { container: first?.container ?? '' })
     expect((await add(node, 'next')).addresses).toEqual(first?.addresses)
     await untilNothingIsLeaked(node)

@@ -81,7 +81,7 @@ type Parts = {
 /** Intervals that make a day pass in seconds; none is shorter than the fast cloud's own delays. */
 const quick = {
   pool: { warmTarget: 2, coolingSeconds: 1, settleSeconds: 0.1, releaseAfterSeconds: 600 },
-  intervals: { observeSeconds: 1, reconcileSeconds: 1, consistencySeconds: 1 },
+  intervals: { observeSeconds: 1, reconcileSeconds: 1, consistencySeconds: 2 },
 }
 
 const statePort = 61_680
@@ -122,7 +122,7 @@ export const makeNode = (parts: Parts): StageNode => {
 
   const view = async (): Promise<NodeView> => JSON.parse((await ask('/v1/node')).text) as NodeView
 
-  const orDied = async <T>(what: string, ask: () => Promise<T | undefined>, ms = 30_000) => {
+  const orDied = async <T>(what: string, ask: () => Promise<T | undefined>, ms = 60_000) => {
     const last: { view?: NodeView } = {}
     const look = async () => {
       const death = await daemon?.death()
