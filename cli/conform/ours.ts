@@ -5,13 +5,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
-import { conform, type Report } from '#cni/conform/suite.ts'
+import type { Report } from '#cni/conform/report.ts'
+import { conform } from '#cni/conform/suite.ts'
 import { parseSubject } from '#cni/conform/subject.ts'
 import { conflistName } from '#cni/conflist.ts'
 import { netnsPath } from '#emulator/fabric/layout.ts'
 import type { PlatformName } from '#emulator/platform.ts'
 import { startNodes, type DemoNode, type Nodes } from '../demo/nodes.ts'
-import { surroundings, written, type OutputFormat } from './command.ts'
+import { conformOwnRuntime, surroundings, tell, type OutputFormat } from './command.ts'
 
 /** Machines whose first NIC alone holds the addresses the suite takes. */
 const instanceTypes: Readonly<Record<PlatformName, string>> = {
@@ -74,6 +75,7 @@ const untilWarm = async (node: DemoNode): Promise<void> => {
 export const oursCommand = (): Command =>
   new Command('conform')
     .description('Judge our own executable, with its daemon on an emulated node.')
+    .option('--runtime', 'judge our runtime instead, which needs neither')
     .addOption(
       new Option('--cloud <name>', 'whose emulation')
         .choices(Object.keys(instanceTypes))
@@ -85,8 +87,14 @@ export const oursCommand = (): Command =>
         .choices(['json', 'text', 'junit'])
         .default('json'),
     )
-    .action(async (flags: { cloud: PlatformName; seed: string; output: OutputFormat }) => {
-      const report = await conformOurs({ cloud: flags.cloud, seed: Number(flags.seed) })
-      process.stdout.write(written(report, flags.output))
-      process.exitCode = report.totals.fail === 0 ? 0 : 1
+    .action(async ({ cloud, seed, output, runtime }: Flags) => {
+      const judge = () => conformOurs({ cloud, seed: Number(seed) })
+      process.exitCode = await tell(runtime === true ? conformOwnRuntime : judge, output)
     })
+
+type Flags = {
+  readonly cloud: PlatformName
+  readonly seed: string
+  readonly output: OutputFormat
+  readonly runtime?: true
+}
