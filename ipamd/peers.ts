@@ -1,6 +1,6 @@
 // What later plugins of a chain do to the pod's end: a new MAC, with which the kernel forgets every
-// neighbour of that link, permanent ones too (neigh_changeaddr, net/core/neighbour.c). The pod
-// would lose its gateway, and the node would go on sending to a MAC that nobody has.
+// neighbour of that link, permanent ones too (neigh_changeaddr, net/core/neighbour.c). The pod would
+// lose its gateway, and the node would go on sending to a MAC that nobody has.
 
 import { familyOf } from '#core/ip.ts'
 import { type Mac, parseMac } from '#core/names.ts'
