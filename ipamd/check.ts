@@ -68,10 +68,7 @@ const insideProblem = (pod: PodWiring, netnsFd: number): string | undefined => {
     )
     if (!hasDefault) return `the default route of ${pod.ifName} is missing in the pod`
     const known = neighbours.find(entry => entry.index === link.index && entry.address === gateway)
-    // With another MAC a later plugin has taken the neighbours away; they come back at the next
-    // look at the host (peers.ts).
-    const isLost = known?.mac !== pod.hostMac && link.mac === pod.podMac
-    if (isLost) return `the neighbour entry of ${gateway} is missing in the pod`
+    if (known?.mac !== pod.hostMac) return `the neighbour entry of ${gateway} is missing in the pod`
   }
   return undefined
 }
