@@ -3,8 +3,16 @@
 
 import { bitsOf, everywhere, familyOf, hostCidr, type Ip, ip } from '#core/ip.ts'
 import type { HostFailure, HostOutcome } from '#core/ports.ts'
-import { podChain, podLinkGroup, podMap, tableName } from '#core/ruleset.ts'
 import {
+  delegatedMap,
+  delegatedSet,
+  podChain,
+  podLinkGroup,
+  podMap,
+  tableName,
+} from '#core/ruleset.ts'
+import {
+  type DelegatedSpec,
   type ElementSpec,
   type NeighbourSpec,
   podObjects,
@@ -26,7 +34,12 @@ import { addAddress, SCOPE } from '#linux/netlink/address.ts'
 import { changeLink, createVeth, removeLink } from '#linux/netlink/link.ts'
 import { replaceNeighbour } from '#linux/netlink/neighbour.ts'
 import { addRoute, type NewRoute, removeRoute, replaceRoute } from '#linux/netlink/route.ts'
-import { changeElements, type Element, type ElementSet } from '#linux/nftables/transaction.ts'
+import {
+  changeElements,
+  type Element,
+  type ElementChange,
+  type ElementSet,
+} from '#linux/nftables/transaction.ts'
 
 /** Next hops of every pod; they exist only as permanent neighbours. */
 export const podGateways = { 4: ip('169.254.1.1'), 6: ip('fe80::1') } as const
@@ -106,6 +119,30 @@ export const toElement = ({ device, ip: address, slot }: ElementSpec): Element =
   key: [device, address],
   value: { kind: 'goto', chain: podChain(slot) },
 })
+
+/** The map of a family for pods that other plugins connect, and the set that goes with it. */
+export const delegatedSets = (
+  family: 4 | 6,
+): { readonly from: ElementSet; readonly to: ElementSet } => {
+  const common = { table: tableName, key: [family === 4 ? 'ip4' : 'ip6'] } as const
+  return {
+    from: { ...common, name: delegatedMap(family) },
+    to: { ...common, name: delegatedSet(family) },
+  }
+}
+
+/** Both elements of one such address. */
+export const delegatedChanges = (
+  { ip: address, slot }: DelegatedSpec,
+  kind: ElementChange['kind'],
+): readonly ElementChange[] => {
+  const { from, to } = delegatedSets(familyOf(address))
+  const value = { kind: 'goto', chain: podChain(slot) } as const
+  return [
+    { kind, set: from, elements: [{ key: [address], value }] },
+    { kind, set: to, elements: [{ key: [address], value: undefined }] },
+  ]
+}
 
 const elementChanges = (pod: PodWiring, kind: 'add' | 'remove') =>
   podObjects(pod, []).elements.map(element => ({

@@ -7,9 +7,10 @@ import { encodeResult } from '../spec/encode.ts'
 import type { WorkingVerb } from '../spec/call.ts'
 import type { Environment } from '../spec/environment.ts'
 import { codes, failed, parsed, type Failure, type Parsed } from '../spec/failure.ts'
-import { isEmptyDns, type Result } from '../spec/result.ts'
+import { isEmptyDns, noDns, type Result } from '../spec/result.ts'
+import { parseDelegator } from './delegator.ts'
 import { isOwnNamespace } from './netns.ts'
-import type { AddRequest, Attachment, Attachments, PodIdentity, Trace } from './ports.ts'
+import type { Attachment, Attachments, PodIdentity, Trace } from './ports.ts'
 import type { Settings } from './settings.ts'
 
 /** A call whose every part is checked. */
@@ -34,10 +35,15 @@ const add: Verb = async (invocation, attachments, signal) => {
   if (previous.kind === 'failed') return previous
   const refused = refuseOwnNamespace(invocation.environment)
   if (refused !== undefined) return refused
-  const request = addRequest(invocation)
+  const delegator = parseDelegator(invocation.config.raw)
+  if (delegator.kind === 'failed') return delegator
+  const request = { ...attachmentRequest(invocation), delegator: delegator.value }
   const outcome = await attachments.add(request, signal)
   if (outcome.kind === 'failed') return outcome
-  const result = merge(previous.value, outcome.attachment, invocation.config)
+  const result =
+    delegator.value === undefined
+      ? merge(previous.value, outcome.attachment, invocation.config)
+      : { ...outcome.attachment, dns: noDns }
   const encoded = encodeResult(result, invocation.config.cniVersion)
   if (encoded.kind === 'parsed') return parsed(`${JSON.stringify(encoded.value)}\n`)
   // A failed ADD leaves nothing behind, whatever it failed on.
@@ -63,7 +69,7 @@ const check: Verb = async (invocation, attachments) => {
       'prevResult is missing in the network configuration; CHECK compares with the result of ADD',
     )
   }
-  const request = { ...addRequest(invocation), expected: previous.value }
+  const request = { ...attachmentRequest(invocation), expected: previous.value }
   const outcome = await attachments.check(request)
   return outcome.kind === 'failed' ? outcome : silence
 }
@@ -111,7 +117,7 @@ const common = ({ config, environment, settings, trace }: Invocation) => ({
   trace,
 })
 
-const addRequest = (invocation: Invocation): AddRequest => ({
+const attachmentRequest = (invocation: Invocation) => ({
   ...common(invocation),
   netns: invocation.environment.netns,
   capabilities: invocation.config.runtimeConfig,

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OUR_TYPE "eniway" // as `type` and `ipam.type` name us
 #define DEFAULT_SOCKET "/run/eniway/cni.sock"
 #define SUPPORTED_VERSIONS "\"0.1.0\",\"0.2.0\",\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\""
 #define NEWEST_VERSION "1.1.0"
@@ -45,11 +46,19 @@ struct text {
   bool is_cut;
 };
 
-// The few keys of the network configuration we need; a text is empty when it is not usable.
-struct config {
-  char version[32], socket[sizeof((struct sockaddr_un *)0)->sun_path];
+// Keys of our own; a text is empty when it is not usable.
+struct own_keys {
+  char type[32], socket[sizeof((struct sockaddr_un *)0)->sun_path];
   long timeout_seconds;
-  bool is_object, has_socket;
+  bool has_socket;
+};
+
+// The few keys of the network configuration we need. Ours are in `ipam` when another plugin calls
+// us for addresses, else beside it.
+struct config {
+  char version[32];
+  struct own_keys outer, ipam, *own;
+  bool is_object;
 };
 
 // Never written pages cost nothing. The last byte of stdin and answer stays zero, to end the text.
@@ -58,7 +67,8 @@ static char answer_bytes[BYTES_MAX + 1];
 static struct text input = {stdin_bytes, 0, BYTES_MAX + 1, false};
 static struct text body = {call_bytes + HEAD_BYTES_MAX, 0, BYTES_MAX, false};
 static struct text answer = {answer_bytes, 0, BYTES_MAX, false};
-static struct config config = {.timeout_seconds = TIMEOUT_SECONDS_DEFAULT};
+static struct config config = {.outer.timeout_seconds = TIMEOUT_SECONDS_DEFAULT,
+                               .own = &config.outer};
 static const char *command = "";
 static char reason[512]; // why the daemon did not answer
 static long started_ms, deadline_ms;
@@ -215,46 +225,62 @@ static bool take_text(char *bytes, size_t size) {
   return true;
 }
 
-static bool take_timeout(void) {
+static bool take_timeout(struct own_keys *keys) {
   char *end;
   long value = isdigit((unsigned char)*at) ? strtol(at, &end, 10) : 0;
   bool is_whole = value >= 1 && value <= TIMEOUT_SECONDS_MAX && strchr(",} \t\r\n", *end);
-  config.timeout_seconds = is_whole ? value : TIMEOUT_SECONDS_DEFAULT;
+  keys->timeout_seconds = is_whole ? value : TIMEOUT_SECONDS_DEFAULT;
   return skip_value();
 }
 
+static bool take_object(struct own_keys *keys);
+
+static bool take_ipam(void) {
+  config.ipam = (struct own_keys){.timeout_seconds = TIMEOUT_SECONDS_DEFAULT};
+  return *at == '{' ? take_object(&config.ipam) : skip_value();
+}
+
 // Of equal keys the last one counts, as in the daemon's parser.
-static bool take_member(void) {
+static bool take_member(struct own_keys *keys) {
+  bool is_outer = keys == &config.outer;
   char key[32];
   if (*at != '"' || !take_text(key, sizeof key)) return false;
   skip_space();
   if (!take(':')) return false;
   skip_space();
-  config.has_socket |= !strcmp(key, "socket");
-  if (!strcmp(key, "socket")) return take_text(config.socket, sizeof config.socket);
-  if (!strcmp(key, "cniVersion")) return take_text(config.version, sizeof config.version);
-  if (!strcmp(key, "timeoutSeconds")) return take_timeout();
-  return skip_value();
+  keys->has_socket |= !strcmp(key, "socket");
+  if (!strcmp(key, "socket")) return take_text(keys->socket, sizeof keys->socket);
+  if (!strcmp(key, "type")) return take_text(keys->type, sizeof keys->type);
+  if (!strcmp(key, "timeoutSeconds")) return take_timeout(keys);
+  if (is_outer && !strcmp(key, "cniVersion"))
+    return take_text(config.version, sizeof config.version);
+  return is_outer && !strcmp(key, "ipam") ? take_ipam() : skip_value();
 }
 
-static bool is_config_object(void) {
-  skip_space();
+static bool take_object(struct own_keys *keys) {
   if (!take('{')) return false;
   for (skip_space(); *at != '}'; skip_space()) {
-    if (!take_member()) return false;
+    if (!take_member(keys)) return false;
     skip_space();
     // A comma before the closing brace is let through; the daemon refuses it.
     if (!take(',') && *at != '}') return false;
   }
-  at++;
+  return take('}');
+}
+
+static bool is_config_object(void) {
+  skip_space();
+  if (!take_object(&config.outer)) return false;
   skip_space();
   return at == input.bytes + input.length;
 }
 
 static void read_config(void) {
   config.is_object = is_config_object();
-  if (!config.has_socket) strcpy(config.socket, DEFAULT_SOCKET);
-  long ms = config.timeout_seconds * 1000, ms_max = ms;
+  bool is_delegated = strcmp(config.outer.type, OUR_TYPE) && !strcmp(config.ipam.type, OUR_TYPE);
+  config.own = is_delegated ? &config.ipam : &config.outer;
+  if (!config.own->has_socket) strcpy(config.own->socket, DEFAULT_SOCKET);
+  long ms = config.own->timeout_seconds * 1000, ms_max = ms;
   if (!strcmp(command, "STATUS")) ms_max = STATUS_MS_MAX;
   if (!strcmp(command, "VERSION")) ms_max = VERSION_MS_MAX;
   deadline_ms = started_ms + (ms < ms_max ? ms : ms_max);
@@ -311,7 +337,7 @@ static bool too_late(void) {
 // Not blocking: a daemon whose backlog is full will not answer soon either (EAGAIN).
 static bool connect_daemon(int fd) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  strcpy(address.sun_path, config.socket);
+  strcpy(address.sun_path, config.own->socket);
   while (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
     if (errno != EINTR) return give_up(strerror(errno));
   return true;
@@ -412,11 +438,11 @@ static bool write_durably(int directory, const char *name) {
 // Beside the socket, see plugin/pending.ts. The directory of the socket may not exist yet: after a
 // reboot the runtime deletes its old pods before our daemon has ever run.
 static int keep_del(const char *container, const char *interface) {
-  char directory[sizeof config.socket + 16], name[NAME_MAX], unfinished[NAME_MAX];
-  int parent = (int)(strrchr(config.socket, '/') - config.socket);
-  snprintf(directory, sizeof directory, "%.*s", parent, config.socket);
+  char directory[sizeof config.own->socket + 16], name[NAME_MAX], unfinished[NAME_MAX];
+  int parent = (int)(strrchr(config.own->socket, '/') - config.own->socket);
+  snprintf(directory, sizeof directory, "%.*s", parent, config.own->socket);
   mkdir(directory, 0755);
-  snprintf(directory, sizeof directory, "%.*s/pending-del", parent, config.socket);
+  snprintf(directory, sizeof directory, "%.*s/pending-del", parent, config.own->socket);
   mkdir(directory, 0700);
   // A repeated DEL replaces the one that waits. Neither part may hold a colon.
   snprintf(name, sizeof name, "%s:%s.json", container, interface);
@@ -427,7 +453,7 @@ static int keep_del(const char *container, const char *interface) {
   const char *why = strerror(errno);
   if (fd >= 0) unlinkat(fd, unfinished, 0);
   return fail(IO, "cannot keep this DEL in %s: %s; it would wait there because the eniway daemon "
-              "does not answer on %s: %s", directory, why, config.socket, reason);
+              "does not answer on %s: %s", directory, why, config.own->socket, reason);
 }
 
 static int delete_later(void) {
@@ -461,7 +487,7 @@ static int without_daemon(void) {
   if (!config.is_object) return refuse_unreadable();
   return fail(!strcmp(command, "STATUS") ? UNAVAILABLE : LATER,
               "eniway daemon is not answering on %s: %s; check the eniway DaemonSet pod on this "
-              "node, kubelet will retry", config.socket, reason);
+              "node, kubelet will retry", config.own->socket, reason);
 }
 
 static int run_cli(char **arguments) {
@@ -505,9 +531,9 @@ int main(int count, char **arguments) {
     return fail(IO, "the network configuration on stdin is too large: with the environment it may "
                 "have at most 1 MiB as JSON");
   if (error) return fail(IO, "cannot read the configuration from stdin: %s", strerror(error));
-  if (config.socket[0] != '/' && strcmp(command, "VERSION"))
+  if (config.own->socket[0] != '/' && strcmp(command, "VERSION"))
     return fail(BAD_CONFIG, "socket in the network configuration is not usable; it must be an "
-                "absolute path of at most %zu bytes", sizeof config.socket - 1);
+                "absolute path of at most %zu bytes", sizeof config.own->socket - 1);
   int exit_code = 1;
   return ask_daemon(&exit_code) ? exit_code : without_daemon();
 }

@@ -165,6 +165,7 @@ export const desired = (
     gateways: [ip(gateway)],
   })),
   pods,
+  delegated: [],
   leavingLinks: [],
   nat: { isEnabled: true, insideCidrs: [cidr('10.0.0.0/16')] },
   ...more,
