@@ -81,7 +81,12 @@ export type RuleSpec = {
   readonly mark: number | undefined
 }
 
-export type NeighbourSpec = { readonly device: number; readonly ip: Ip; readonly mac: Mac }
+export type NeighbourSpec = {
+  readonly device: number
+  readonly ip: Ip
+  /** Undefined where the kernel keeps it by asking; that is never wrong. */
+  readonly mac: Mac | undefined
+}
 
 /** May send from `ip` on `device`, through the NIC in `slot`. */
 export type ElementSpec = { readonly device: number; readonly ip: Ip; readonly slot: number }
@@ -232,7 +237,7 @@ export const diffObjects = (
     missing: {
       routes: missing,
       rules: lacking(desired.rules, observed.rules, ruleText),
-      neighbours: lacking(desired.neighbours, observed.neighbours, neighbourText),
+      neighbours: lackingNeighbours(desired.neighbours, observed.neighbours),
       elements: lacking(desired.elements, observed.elements, elementText),
       delegated: lacking(desired.delegated, observed.delegated, delegatedText),
       addresses: lacking(desired.addresses, observed.addresses, addressText),
@@ -261,6 +266,15 @@ const lacking = <Spec>(
   return wanted.filter(spec => !texts.has(text(spec)))
 }
 
+const lackingNeighbours = (
+  wanted: HostObjects['neighbours'],
+  held: HostObjects['neighbours'],
+): HostObjects['neighbours'] => {
+  const placeOf = ({ device, ip }: NeighbourSpec): string => `${ip} on ${device}`
+  const asked = new Set(held.filter(({ mac }) => mac === undefined).map(placeOf))
+  return lacking(wanted, held, neighbourText).filter(spec => !asked.has(placeOf(spec)))
+}
+
 /** Objects as readable text; equal text means equal object. */
 export const routeText = (route: RouteSpec): string => {
   const via = route.gateway === undefined ? '' : ` via ${route.gateway}`
@@ -274,7 +288,7 @@ export const ruleText = (rule: RuleSpec): string => {
 }
 
 export const neighbourText = ({ device, ip, mac }: NeighbourSpec): string =>
-  `neighbour ${ip} dev ${device} lladdr ${mac}`
+  `neighbour ${ip} dev ${device}${mac === undefined ? '' : ` lladdr ${mac}`}`
 
 export const elementText = ({ device, ip, slot }: ElementSpec): string =>
   `pod ${ip} on ${device} through slot ${slot}`

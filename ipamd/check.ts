@@ -78,6 +78,8 @@ const insideProblem = (pod: PodWiring, netnsFd: number): string | undefined => {
     )
     if (!hasDefault) return `the default route of ${pod.ifName} is missing in the pod`
     const known = neighbours.find(entry => entry.index === link.index && entry.address === gateway)
+    // With a new MAC the kernel has forgotten it, and asks.
+    if (known?.mac === undefined && link.mac !== pod.podMac) continue
     if (known?.mac !== pod.hostMac) return `the neighbour entry of ${gateway} is missing in the pod`
   }
   return undefined

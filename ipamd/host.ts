@@ -293,7 +293,7 @@ const applyDiff = ({ missing, excess }: HostDiff): readonly string[] => {
     ),
     ...missing.routes.map(route => replaceRoute(toRoute(route))),
     ...missing.rules.map(rule => addRule(toRule(rule))),
-    ...missing.neighbours.map(toNeighbour),
+    ...missing.neighbours.flatMap(toNeighbour),
   ]
   const removals: readonly Request[] = [
     ...excess.rules.map(rule => removeRule(toRule(rule))),

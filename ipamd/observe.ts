@@ -81,8 +81,8 @@ const observeRules = (): HostObjects['rules'] =>
 const observeNeighbours = ({ podLinks }: Scene): HostObjects['neighbours'] => {
   const ours = new Set(podLinks.map(link => link.index))
   return dumpNeighbours(OWN_NAMESPACE).flatMap(({ index, address, mac, isPermanent }) => {
-    const parsed = mac === undefined ? undefined : parseMac(mac)
-    if (!isPermanent || !ours.has(index) || parsed === undefined) return []
+    if (!ours.has(index)) return []
+    const parsed = isPermanent && mac !== undefined ? parseMac(mac) : undefined
     return [{ device: index, ip: address, mac: parsed }]
   })
 }

@@ -32,7 +32,7 @@ import { ExchangeError } from '#linux/native.ts'
 import { writeSysctl, writeSysctlIn } from '#linux/sysctl.ts'
 import { addAddress, SCOPE } from '#linux/netlink/address.ts'
 import { changeLink, createVeth, removeLink } from '#linux/netlink/link.ts'
-import { replaceNeighbour } from '#linux/netlink/neighbour.ts'
+import { answerFor, replaceNeighbour, teachNeighbour } from '#linux/netlink/neighbour.ts'
 import { addRoute, type NewRoute, removeRoute, replaceRoute } from '#linux/netlink/route.ts'
 import {
   changeElements,
@@ -105,8 +105,8 @@ export const toRoute = (route: RouteSpec): NewRoute => ({
   ...(route.source === undefined ? {} : { source: route.source }),
 })
 
-export const toNeighbour = ({ device, ip: address, mac }: NeighbourSpec): Request =>
-  replaceNeighbour({ index: device, address, mac })
+export const toNeighbour = ({ device, ip: address, mac }: NeighbourSpec): readonly Request[] =>
+  mac === undefined ? [] : [teachNeighbour({ index: device, address, mac })]
 
 /** The map of a family, as the ruleset declares it. */
 export const elementSet = (family: 4 | 6): ElementSet => ({
@@ -192,7 +192,8 @@ const podRequests = (pod: PodWiring): readonly Request[] => {
   return [
     changeLink({ index: loopbackIfindex, up: true }),
     ...(pod.ips.some(ip => familyOf(ip) === 6) ? [] : [withoutLinkLocal(device)]),
-    changeLink({ index: device, up: true }),
+    // Chained plugins may change the MAC: the node hears of it at once.
+    changeLink({ index: device, up: true, ipv4: { arp_notify: 1 } }),
     ...pod.ips.map(address =>
       addAddress({
         index: device,
@@ -241,12 +242,21 @@ const furtherMetric = 0x10000
 const hostRequests = (pod: PodWiring, sources: readonly Ip[]): readonly Request[] => {
   const { routes, neighbours } = podObjects(pod, sources)
   return [
-    // The pod knows the host end by a permanent neighbour, so it needs no address of its own.
     withoutLinkLocal(pod.hostIfindex),
     changeLink({ index: pod.hostIfindex, up: true }),
+    ...pod.ips.map(address => gatewayRequest(pod, familyOf(address))),
     ...routes.map(route => replaceRoute(toRoute(route))),
-    ...neighbours.map(toNeighbour),
+    ...neighbours.flatMap(toNeighbour),
   ]
+}
+
+// The pod knows its gateways by permanent entries, until its MAC is changed: then its kernel forgets
+// them all (neigh_changeaddr, net/core/neighbour.c) and has to ask.
+const gatewayRequest = ({ hostIfindex: index }: PodWiring, family: 4 | 6): Request => {
+  const address = podGateways[family]
+  if (family === 4) return answerFor({ index, address })
+  const isQuiet = { noDuplicateDetection: true, noPrefixRoute: true }
+  return addAddress({ index, address, prefixLength: 128, scope: SCOPE.link, ...isQuiet })
 }
 
 // Otherwise the kernel makes an IPv6 address, looks for duplicates and asks for routers, and has
@@ -268,6 +278,7 @@ const openIpv6 = (pod: PodWiring, netnsFd: number): HostOutcome => {
   const name = `ipv6/conf/${pod.ifName}/disable_ipv6`
   try {
     writeSysctlIn(netnsFd, name, 0)
+    writeSysctlIn(netnsFd, `ipv6/conf/${pod.ifName}/ndisc_notify`, 1)
     return ok
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error
