@@ -6,7 +6,7 @@ import { changes } from './durable.ts'
 import { delegatedIps } from './delegated.ts'
 import { initialState } from './initial.ts'
 import { ip, type Family } from './ip.ts'
-import { nicId } from './names.ts'
+import { after, nicId } from './names.ts'
 import { restore } from './restore.ts'
 import type { Delegator, State } from './state.ts'
 import {
@@ -134,6 +134,14 @@ test('what is given counts as assigned, and rests after its DEL without waiting 
     link: undefined,
     isStray: false,
   })
+})
+
+test('a look at the kernel in the same turn leaves alone what was just made', () => {
+  const node = filledNode({ pool: { warmTarget: 2 } })
+  node.now = after(node.now, node.state.config.reconcileEveryMs)
+  node.add('a', { delegator: routed })
+  expect(node.turn()).toEqual(expect.arrayContaining(['admit a/eth0 10.0.17.0', 'reconcile']))
+  expect(node.kernel.admitted.get(keyOf('a'))).toEqual([ip('10.0.17.0')])
 })
 
 test('the same ADD again has the same answer; one for another link starts anew', () => {

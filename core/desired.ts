@@ -14,12 +14,8 @@ export const firstIfindex = 0x1000_0000
 /** A pod keeps its wiring while the daemon knows it, also when its NIC or block is lost. */
 export const desiredHost = (state: State): HostWiring => ({
   nics: [...state.nics.values()].flatMap(nic => nicWiring(nic, wantsIpv6(state)) ?? []),
-  pods: wiredSandboxes(state)
-    .filter(({ delegator }) => delegator === undefined)
-    .map(podWiring),
-  delegated: wiredSandboxes(state)
-    .filter(({ delegator }) => delegator !== undefined)
-    .map(delegatedWiring),
+  pods: sandboxes(state, isOurs).map(podWiring),
+  delegated: sandboxes(state, isDelegated).map(delegatedWiring),
   leavingLinks: [...state.nics.values()].flatMap(nic =>
     [...nic.uses.values()].flatMap(leavingLink),
   ),
@@ -29,8 +25,16 @@ export const desiredHost = (state: State): HostWiring => ({
   },
 })
 
-const wiredSandboxes = ({ sandboxes }: State): readonly Sandbox[] =>
-  [...sandboxes.values()].filter(({ phase }) => phase.kind === 'wired')
+const sandboxes = (state: State, isWanted: (sandbox: Sandbox) => boolean): readonly Sandbox[] =>
+  [...state.sandboxes.values()].filter(isWanted)
+
+const isOurs = ({ delegator, phase }: Sandbox): boolean =>
+  delegator === undefined && phase.kind === 'wired'
+
+// Also one that is being admitted: a look at the kernel in the same turn comes after that, and has
+// no link by which it could see that the elements are a new pod's.
+const isDelegated = ({ delegator, phase }: Sandbox): boolean =>
+  delegator !== undefined && (phase.kind === 'wired' || phase.kind === 'wiring')
 
 // A node whose pods have no IPv6 goes on as it was: it becomes no IPv6 router because of its
 // subnet.

@@ -47,8 +47,12 @@ export type Stage = {
   readonly runtime: Runtime
   /** The network of these plugins; ours knows its daemon. */
   network(name: string, plugins: readonly JsonObject[], cniVersion?: string): Network
+  /** A host of the internet that answers. */
+  readonly internet: { readonly address: string; readonly tcpPort: number }
   /** Our keys, wherever they stand. */
   readonly ours: JsonObject
+  /** Calls ours in 1.1.0 with the configuration of the network's first plugin, as that would. */
+  callIpam(verb: 'GC' | 'STATUS' | 'VERSION', network: Network, keys?: JsonObject): Promise<Called>
   makePod(): Promise<Pod>
   /** ADD; the result is kept in the pod. */
   add(network: Network, pod: Pod, capabilities?: JsonObject): Promise<JsonObject>
@@ -61,6 +65,8 @@ export type Stage = {
   listen(place: Pick<Pod, 'netns' | 'ips'>, port: number): Promise<void>
   close(): Promise<readonly string[]>
 }
+
+export type Called = { readonly exitCode: number | null; readonly stdout: string }
 
 /** Starts the nodes; the pool of each is as the options say. */
 export const openStage = async (options: Partial<NodesOptions> = {}): Promise<Stage> => {
@@ -77,11 +83,19 @@ export const openStage = async (options: Partial<NodesOptions> = {}): Promise<St
     clock: createClock(),
     timeoutMs: 30_000,
   })
+  const { internet } = nodes.emulator
+  if (internet === undefined) throw new Error('the emulator has no internet')
   const ours = { socket: near.socket, timeoutSeconds: 20 }
-  const closers: (() => Promise<void>)[] = []
+  const ears: { readonly netns: string; close(): Promise<void> }[] = []
+  // A process in it would keep a namespace that has no name any more.
+  const deafen = async (netns?: string): Promise<void> => {
+    for (const ear of ears) if (netns === undefined || ear.netns === netns) await ear.close()
+  }
   const pods: Pod[] = []
+  let made = 0
   const run = (netns: string, ...argv: readonly string[]) => runCommand({ netns, argv })
   const removeNamespace = async (pod: Pod): Promise<void> => {
+    await deafen(pod.netns)
     await runCommand({ netns: undefined, argv: ['ip', 'netns', 'delete', pod.netns] })
     pods.splice(pods.indexOf(pod), 1)
   }
@@ -90,10 +104,16 @@ export const openStage = async (options: Partial<NodesOptions> = {}): Promise<St
     far,
     runtime,
     ours,
+    internet,
+    callIpam: (verb, network, keys = {}) => {
+      const { raw } = network.plugins[0] ?? { raw: {} }
+      const config = { ...raw, cniVersion: '1.1.0', name: network.name, ...keys }
+      return call(join(directory, 'bin'), verb, JSON.stringify(config))
+    },
     network: (name, plugins, cniVersion = '1.0.0') =>
       unwrap(parseNetwork(JSON.stringify({ cniVersion, name, plugins }), 'the test')),
     makePod: async () => {
-      const netns = `ew-${nodes.run}-chain${closers.length}-${pods.length}-${Date.now() % 1e6}`
+      const netns = `ew-${nodes.run}-chain-${++made}`
       await runCommand({ netns: undefined, argv: ['ip', 'netns', 'add', netns] })
       const pod: Pod = { netns, containerId: `c-${netns}`, capabilities: {}, result: {}, ips: [] }
       pods.push(pod)
@@ -112,15 +132,25 @@ export const openStage = async (options: Partial<NodesOptions> = {}): Promise<St
     run,
     listen: async ({ netns, ips }, port) => {
       const echo = await startEcho({ netns, port, addresses: ips })
-      closers.push(() => echo.close())
+      ears.push({ netns, close: () => echo.close() })
     },
     close: async () => {
-      for (const close of closers) await close()
-      for (const pod of [...pods]) await removeNamespace(pod)
+      await deafen()
+      for (const pod of pods.slice()) await removeNamespace(pod)
       await rm(directory, { recursive: true, force: true })
       return nodes.close()
     },
   }
+}
+
+const call = async (bin: string, verb: string, stdin: string): Promise<Called> => {
+  const env = { CNI_COMMAND: verb, CNI_PATH: bin }
+  const child = spawn(join(bin, 'eniway'), [], { env, stdio: ['pipe', 'pipe', 'inherit'] })
+  let stdout = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stdin.end(stdin)
+  const [exitCode] = (await once(child, 'close')) as [number | null]
+  return { exitCode, stdout }
 }
 
 // A plugin works on the namespace it is started in: this machine's own stays as it is.
