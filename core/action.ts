@@ -1,10 +1,11 @@
 // Everything the daemon can want done. Each value is complete: whoever performs it needs no state.
 
+import type { DelegatedIp } from './delegated.ts'
 import type { Cidr } from './ip.ts'
 import type { Millis, NicId, OperationId, PoolName, ReplyId, SandboxKey } from './names.ts'
 import type { BlockRequest, NicRequest } from './ports.ts'
 import type { AddRequest, Sandbox } from './state.ts'
-import type { HostWiring, PodWiring } from './wiring.ts'
+import type { DelegatedWiring, HostWiring, PodWiring } from './wiring.ts'
 
 /** Who a call is made for; a call may use the budget only down to its class's reserve. */
 export type Priority = 'blocking' | 'prewarming' | 'returning' | 'sweeping'
@@ -24,6 +25,9 @@ export type CloudAction = { readonly id: OperationId; readonly priority: Priorit
 export type HostAction =
   | { readonly kind: 'wirePod'; readonly sandbox: Sandbox; readonly wiring: PodWiring }
   | { readonly kind: 'unwirePod'; readonly key: SandboxKey; readonly wiring: PodWiring }
+  /** The same for a pod whose link another plugin makes. */
+  | { readonly kind: 'admitPod'; readonly sandbox: Sandbox; readonly wiring: DelegatedWiring }
+  | { readonly kind: 'dismissPod'; readonly key: SandboxKey; readonly wiring: DelegatedWiring }
   | { readonly kind: 'reconcileHost'; readonly wiring: HostWiring }
 
 export type Action =
@@ -36,6 +40,11 @@ export type Operation = { readonly action: CloudAction; readonly startedAt: Mill
 
 export type Answer =
   | { readonly kind: 'added'; readonly sandbox: Sandbox; readonly wiring: PodWiring }
+  | {
+      readonly kind: 'delegated'
+      readonly sandbox: Sandbox
+      readonly ips: readonly DelegatedIp[]
+    }
   | { readonly kind: 'addFailed'; readonly request: AddRequest; readonly reason: Reason }
   | { readonly kind: 'deleted' }
 
@@ -52,6 +61,7 @@ export type Reason = {
     | 'Cooling'
     | 'PoolMaximum'
     | 'UnknownPool'
+    | 'Unservable'
     | 'Canceled'
     | 'HostNotReady'
     | 'HostFailed'

@@ -82,8 +82,10 @@ const applyStarted = (state: State, action: Action, at: Millis): State => {
         dels: without(state.dels, action.to),
       }
     case 'wirePod':
+    case 'admitPod':
       return assign(state, action.sandbox)
     case 'unwirePod':
+    case 'dismissPod':
       return startUnwiring(state, action.key, at)
     case 'reconcileHost':
       return { ...state, host: { ...state.host, reconciledAt: at } }
@@ -144,8 +146,10 @@ const cool = (
   if (nic === undefined) return state
   const uses = new Map(nic.uses)
   const until = after(at, state.config.coolingMs)
+  // Of a pod that another plugin connects there is no link of ours to wait for.
+  const link = sandbox.delegator === undefined ? sandbox.hostIfindex : undefined
   for (const { ip, block } of sandbox.addresses) {
-    uses.set(ip, { kind: 'cooling', until, link: sandbox.hostIfindex, isStray, block })
+    uses.set(ip, { kind: 'cooling', until, link, isStray: isStray && link !== undefined, block })
   }
   return withNic(state, { ...nic, uses })
 }
@@ -249,6 +253,8 @@ const markGone = (state: State, report: HostReport): State => {
   const gone = [...report.goneNamespaces]
     .map(key => state.sandboxes.get(key))
     .filter(sandbox => sandbox !== undefined)
+    // Of a link that another plugin made we cannot see whether it is gone.
+    .filter(({ delegator }) => delegator === undefined)
     .filter(({ phase, hostIfindex }) => phase.kind === 'wired' && !report.podLinks.has(hostIfindex))
   if (gone.length === 0) return state
   const sandboxes = new Map(state.sandboxes)

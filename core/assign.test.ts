@@ -7,7 +7,7 @@ import { defaultPool, type NicId } from './names.ts'
 import { filledNode, nicOf, readyNode, type TestNode } from './testing.ts'
 
 const check = (node: TestNode, want: string) => {
-  const choice = chooseAddresses(node.state, defaultPool, node.now)
+  const choice = chooseAddresses(node.state, { pool: defaultPool, delegator: undefined }, node.now)
   const text =
     choice === undefined
       ? 'none'

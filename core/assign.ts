@@ -1,10 +1,11 @@
 // Which addresses a new pod gets: all from one NIC, the fullest one and there from the fullest
 // block, so that others drain and can be returned; then the address that has rested longest.
 
+import { canServe } from './delegated.ts'
 import { familyOf, type Cidr, type Family, type Ip } from './ip.ts'
-import type { Millis, PoolName } from './names.ts'
+import type { Millis } from './names.ts'
 import { countNic, isCooling, isServing, isSettled, usableAddresses } from './pool.ts'
-import type { Nic, State } from './state.ts'
+import type { AddRequest, Nic, State } from './state.ts'
 
 export type Choice = {
   readonly nic: Nic
@@ -12,9 +13,12 @@ export type Choice = {
   readonly addresses: readonly { readonly ip: Ip; readonly block: Cidr }[]
 }
 
+/** What of a request decides where its addresses come from. */
+export type Wanted = Pick<AddRequest, 'pool' | 'delegator'>
+
 /** Undefined when no NIC of the pool has a warm address of every family. */
-export const chooseAddresses = (state: State, pool: PoolName, now: Millis): Choice | undefined => {
-  for (const { nic } of servingNics(state, pool, now)) {
+export const chooseAddresses = (state: State, wanted: Wanted, now: Millis): Choice | undefined => {
+  for (const { nic } of servingNics(state, wanted, now)) {
     const isHeld = (ip: Ip): boolean => isHeldElsewhere(state, nic, { ip, now })
     const addresses = state.config.families.flatMap(
       family => chooseOn(nic, { family, now, isHeld }) ?? [],
@@ -27,10 +31,10 @@ export const chooseAddresses = (state: State, pool: PoolName, now: Millis): Choi
 
 type Serving = { readonly nic: Nic; readonly assigned: number }
 
-const servingNics = (state: State, pool: PoolName, now: Millis): readonly Serving[] => {
+const servingNics = (state: State, wanted: Wanted, now: Millis): readonly Serving[] => {
   const serving: Serving[] = []
   for (const nic of state.nics.values()) {
-    if (nic.pool !== pool || !isServing(nic)) continue
+    if (nic.pool !== wanted.pool || !isServing(nic) || !canServe(nic, wanted)) continue
     let [assigned, isWarm] = [0, true]
     for (const family of state.config.families) {
       const counts = countNic(nic, family, now)

@@ -3,7 +3,7 @@
 import { bytesOf, familyOf, type Ip } from './ip.ts'
 import { mac, type Mac, type SandboxKey } from './names.ts'
 import type { Nic, Sandbox, State, Use } from './state.ts'
-import type { HostWiring, NicWiring, PodWiring } from './wiring.ts'
+import type { DelegatedWiring, HostWiring, NicWiring, PodWiring } from './wiring.ts'
 
 /** All host ends share it: each link has one neighbour, which knows it by a permanent entry. */
 const hostMac = mac('0a:58:a9:fe:01:01')
@@ -14,7 +14,8 @@ export const firstIfindex = 0x1000_0000
 /** A pod keeps its wiring while the daemon knows it, also when its NIC or block is lost. */
 export const desiredHost = (state: State): HostWiring => ({
   nics: [...state.nics.values()].flatMap(nic => nicWiring(nic, wantsIpv6(state)) ?? []),
-  pods: [...state.sandboxes.values()].filter(({ phase }) => phase.kind === 'wired').map(podWiring),
+  pods: sandboxes(state, isOurs).map(podWiring),
+  delegated: sandboxes(state, isDelegated).map(delegatedWiring),
   leavingLinks: [...state.nics.values()].flatMap(nic =>
     [...nic.uses.values()].flatMap(leavingLink),
   ),
@@ -23,6 +24,17 @@ export const desiredHost = (state: State): HostWiring => ({
     insideCidrs: [...(state.node?.vpc ?? []), ...state.config.nat.exclusions],
   },
 })
+
+const sandboxes = (state: State, isWanted: (sandbox: Sandbox) => boolean): readonly Sandbox[] =>
+  [...state.sandboxes.values()].filter(isWanted)
+
+const isOurs = ({ delegator, phase }: Sandbox): boolean =>
+  delegator === undefined && phase.kind === 'wired'
+
+// Also one that is being admitted: a look at the kernel in the same turn comes after that, and has
+// no link by which it could see that the elements are a new pod's.
+const isDelegated = ({ delegator, phase }: Sandbox): boolean =>
+  delegator !== undefined && (phase.kind === 'wired' || phase.kind === 'wiring')
 
 // A node whose pods have no IPv6 goes on as it was: it becomes no IPv6 router because of its
 // subnet.
@@ -58,6 +70,12 @@ export const podWiring = (sandbox: Sandbox): PodWiring => {
     hostMac,
     podMac: podMacOf(ips, sandbox.key),
   }
+}
+
+export const delegatedWiring = (sandbox: Sandbox): DelegatedWiring => {
+  const { key, slot, delegator } = sandbox
+  const bridge = delegator?.kind === 'routed' ? delegator.bridge : undefined
+  return { sandbox: key, slot, ips: sandbox.addresses.map(({ ip }) => ip), bridge }
 }
 
 /** Name of the host end: found from the attachment alone, so that DEL and CHECK need no state. */

@@ -4,7 +4,7 @@
 
 import type { Cidr, Ip } from './ip.ts'
 import type { LedgerChange, NodeFacts } from './ports.ts'
-import type { Nic, NicIntent, PodIdentity, Sandbox, State, Use } from './state.ts'
+import type { Delegator, Nic, NicIntent, PodIdentity, Sandbox, State, Use } from './state.ts'
 
 export type NodeRecord = NodeFacts
 
@@ -34,6 +34,8 @@ export type SandboxRecord = {
   readonly netns: string
   readonly pod: PodIdentity | null
   readonly pool: string
+  /** Absent when the link is ours. */
+  readonly delegator?: DelegatorRecord
   readonly nic: string
   readonly slot: number
   /** Address and the block it is from. */
@@ -42,6 +44,11 @@ export type SandboxRecord = {
   readonly hostIfindex: number
   readonly createdAt: number
 }
+
+/** The bridge or the master, null where there is none. */
+export type DelegatorRecord =
+  | { readonly kind: 'routed'; readonly bridge: string | null }
+  | { readonly kind: 'shared'; readonly master: string | null }
 
 export type CoolingRecord = {
   readonly block: string
@@ -213,6 +220,7 @@ const sandboxRecord = (sandbox: Sandbox): SandboxRecord => ({
   netns: sandbox.netns,
   pod: sandbox.pod ?? null,
   pool: sandbox.pool,
+  ...(sandbox.delegator === undefined ? {} : { delegator: delegatorRecord(sandbox.delegator) }),
   nic: sandbox.nic,
   slot: sandbox.slot,
   addresses: sandbox.addresses.map(({ ip, block }) => [ip, block] as const),
@@ -220,6 +228,11 @@ const sandboxRecord = (sandbox: Sandbox): SandboxRecord => ({
   hostIfindex: sandbox.hostIfindex,
   createdAt: sandbox.createdAt,
 })
+
+const delegatorRecord = (delegator: Delegator): DelegatorRecord =>
+  delegator.kind === 'routed'
+    ? { kind: 'routed', bridge: delegator.bridge ?? null }
+    : { kind: 'shared', master: delegator.master ?? null }
 
 const intentRecord = (intent: NicIntent): IntentRecord => ({
   pool: intent.pool,

@@ -123,7 +123,9 @@ describe('two families', () => {
     }
     expect(countsText(node, 4)).toBe('5 warm')
     expect(countsText(node, 6)).toBe('1 warm')
-    expect(chooseAddresses(node.state, defaultPool, node.now)).toBeUndefined()
+    expect(
+      chooseAddresses(node.state, { pool: defaultPool, delegator: undefined }, node.now),
+    ).toBeUndefined()
     const { state, now } = node
     expect(readyPlaces(state, defaultPool, now)).toBe(0)
     expect(placesOf(state, defaultPool, now)).toBe(0)

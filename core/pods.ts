@@ -2,9 +2,11 @@
 // its deadline, for a grow that is planned elsewhere; it never makes a remote call itself.
 
 import { chooseAddresses, type Choice } from './assign.ts'
-import { firstIfindex, podWiring } from './desired.ts'
+import type { Answer } from './action.ts'
+import { delegatedIps, neverServed } from './delegated.ts'
+import { delegatedWiring, firstIfindex, podWiring } from './desired.ts'
 import { act, type Draft, wake } from './draft.ts'
-import { explainWaiting, hostReason } from './reason.ts'
+import { explainWaiting, hostReason, unservable } from './reason.ts'
 import type { AddRequest, PendingAdd, PendingDel, Sandbox } from './state.ts'
 
 export const planPods = (draft: Draft): void => {
@@ -26,8 +28,12 @@ export const planPods = (draft: Draft): void => {
 const isMeant = (del: PendingDel, sandbox: Sandbox): boolean =>
   sandbox.network === del.network && sandbox.createdAt <= del.askedAt
 
-const unwire = (draft: Draft, sandbox: Sandbox): void =>
-  act(draft, { kind: 'unwirePod', key: sandbox.key, wiring: podWiring(sandbox) })
+const unwire = (draft: Draft, sandbox: Sandbox): void => {
+  const { key, delegator } = sandbox
+  if (delegator === undefined) {
+    act(draft, { kind: 'unwirePod', key, wiring: podWiring(sandbox) })
+  } else act(draft, { kind: 'dismissPod', key, wiring: delegatedWiring(sandbox) })
+}
 
 // A DEL overtakes an ADD of the same attachment that still waits: the runtime has given it up.
 const cancelWaiting = (draft: Draft, del: PendingDel): void => {
@@ -45,7 +51,9 @@ const planAdd = (draft: Draft, add: PendingAdd): void => {
   if (add.failure !== undefined) return fail(draft, add, hostReason(request, add.failure))
   const sandbox = draft.state.sandboxes.get(request.key)
   if (sandbox !== undefined) return answerOrRedo(draft, add, sandbox)
-  const choice = chooseAddresses(draft.state, request.pool, draft.now)
+  const never = neverServed(draft.state, request)
+  if (never !== undefined) return fail(draft, add, unservable(request, never))
+  const choice = chooseAddresses(draft.state, request, draft.now)
   if (choice !== undefined) return wire(draft, request, choice)
   const isHopeless = !draft.state.config.pools.has(request.pool)
   if (isHopeless || add.deadline <= draft.now) {
@@ -56,11 +64,11 @@ const planAdd = (draft: Draft, add: PendingAdd): void => {
 
 const answerOrRedo = (draft: Draft, add: PendingAdd, sandbox: Sandbox): void => {
   if (sandbox.phase.kind !== 'wired') return
-  // A repeated ADD gets the same answer; one for another namespace starts anew.
+  // A repeated ADD gets the same answer; one for another namespace or link starts anew.
   if (sandbox.netns !== add.request.netns) return unwire(draft, sandbox)
   if (sandbox.network !== add.request.network) return fail(draft, add, nameTaken(add, sandbox))
-  const answer = { kind: 'added', sandbox, wiring: podWiring(sandbox) } as const
-  act(draft, { kind: 'reply', to: add.reply, answer })
+  if (!isSameLink(sandbox, add.request)) return unwire(draft, sandbox)
+  act(draft, { kind: 'reply', to: add.reply, answer: answerOf(draft, sandbox) })
 }
 
 // To answer with the other network's address would leave nobody who ever gives it back.
@@ -72,6 +80,17 @@ const nameTaken = ({ request }: PendingAdd, { network }: Sandbox) =>
       'attachment or use another interface name',
     isTemporary: false,
   })
+
+const isSameLink = (a: Pick<Sandbox, 'delegator'>, b: Pick<Sandbox, 'delegator'>): boolean =>
+  a.delegator?.kind === b.delegator?.kind && placeOf(a) === placeOf(b)
+
+const placeOf = ({ delegator }: Pick<Sandbox, 'delegator'>): string | undefined =>
+  delegator?.kind === 'shared' ? delegator.master : delegator?.bridge
+
+const answerOf = (draft: Draft, sandbox: Sandbox): Answer =>
+  sandbox.delegator === undefined
+    ? { kind: 'added', sandbox, wiring: podWiring(sandbox) }
+    : { kind: 'delegated', sandbox, ips: delegatedIps(draft.state, sandbox) }
 
 const fail = (draft: Draft, add: PendingAdd, reason: ReturnType<typeof explainWaiting>): void => {
   const answer = { kind: 'addFailed', request: add.request, reason } as const
@@ -90,7 +109,9 @@ const wire = (draft: Draft, request: AddRequest, choice: Choice): void => {
     createdAt: draft.now,
     phase: { kind: 'wiring' },
   }
-  act(draft, { kind: 'wirePod', sandbox, wiring: podWiring(sandbox) })
+  if (sandbox.delegator === undefined) {
+    act(draft, { kind: 'wirePod', sandbox, wiring: podWiring(sandbox) })
+  } else act(draft, { kind: 'admitPod', sandbox, wiring: delegatedWiring(sandbox) })
 }
 
 const ifindexRange = 0x2000_0000

@@ -12,7 +12,7 @@ import type {
   SubnetId,
   Token,
 } from './names.ts'
-import type { HostWiring, PodWiring } from './wiring.ts'
+import type { DelegatedWiring, HostWiring, PodWiring } from './wiring.ts'
 
 /** What a failure means, whatever the cloud calls it; the core decides on nothing else. */
 export type FailureKind =
@@ -224,6 +224,10 @@ export interface Host {
   wirePod(pod: PodWiring): HostOutcome
   /** Removes routes and map entries and hands the link to the background; absence is success. */
   unwirePod(pod: PodWiring): HostOutcome
+  /** Lets out what is sent from addresses of a pod that another plugin connects. */
+  admitPod(pod: DelegatedWiring): HostOutcome
+  /** Undoes that; absence is success. */
+  dismissPod(pod: DelegatedWiring): HostOutcome
   /** Compares the kernel with the whole desired wiring and repairs it. Foreign objects stay. */
   reconcile(desired: HostWiring): HostReport
 }

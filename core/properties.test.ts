@@ -133,7 +133,10 @@ const takeStep = (world: World, step: Step): void => {
   }
   switch (step.do) {
     case 'add':
-      return void node.add(`p${step.pod}`, step.other === true ? { netns: '/ns/other' } : {})
+      return void node.add(`p${step.pod}`, {
+        ...(step.other === true ? { netns: '/ns/other' } : {}),
+        ...((step.pod ?? 0) % 4 === 0 ? { delegator: { kind: 'routed', bridge: undefined } } : {}),
+      })
     case 'del':
       return void node.del(
         `p${step.pod}`,
@@ -241,13 +244,15 @@ const save = (world: World): void => {
 
 /** The truth about an action when it is taken: would it hurt a pod, or break a limit? */
 const judge = ({ node, node: { cloud } }: World, action: Action, before: State): void => {
-  const links = [...node.kernel.links.values()]
+  const admitted = [...node.kernel.admitted].map(([key, ips]) => ({ key, ips }))
+  const links = [...node.kernel.links.values(), ...admitted]
   const mayNotBeUsed = (isIn: (ip: Ip) => boolean) => {
     const users = links.filter(({ ips }) => ips.some(isIn))
     const texts = users.map(({ key, ips }) => `${key} has ${ips.join(' ')}`)
     expect(texts, `in use when told to ${actionText(action)}`).toEqual([])
   }
-  if (action.kind === 'wirePod') mayNotBeUsed(ip => action.wiring.ips.includes(ip))
+  if (action.kind === 'wirePod' || action.kind === 'admitPod')
+    mayNotBeUsed(ip => action.wiring.ips.includes(ip))
   if (action.kind === 'returnBlocks') {
     // Asking again for what has gone already does nothing, and another NIC may hold it now.
     const held = action.blocks.filter(block => cloud.nics.get(action.nic)?.blocks.includes(block))
@@ -408,8 +413,12 @@ test('when the world is calm the node comes to rest, with what it wants and no m
       const told = `after ${trace.slice(-30).join('; ')}: ${nicsText(node)}`
       expect(deeds(node.pass(3_600_000)), told).toEqual([])
       expect(needless(node), told).toEqual([])
-      const known = [...node.state.sandboxes.values()].map(({ hostIfindex }) => hostIfindex)
-      expect(new Set(node.kernel.links.keys()), told).toEqual(new Set(known))
+      const known = [...node.state.sandboxes.values()]
+      const ours = known.filter(({ delegator }) => delegator === undefined)
+      const links = ours.map(({ hostIfindex }) => hostIfindex)
+      expect(new Set(node.kernel.links.keys()), told).toEqual(new Set(links))
+      const others = known.filter(sandbox => !ours.includes(sandbox)).map(({ key }) => key)
+      expect(new Set(node.kernel.admitted.keys()), told).toEqual(new Set(others))
       const forgotten = [...node.cloud.nics.values()].filter(
         ({ id, attachment }) =>
           node.state.nics.get(id)?.phase.kind !== 'lost' &&

@@ -25,6 +25,13 @@ export const hostReason = (request: AddRequest, failure: HostFailure): Reason =>
   isTemporary: failure.isTemporary,
 })
 
+/** Nothing that happens by itself will help. */
+export const unservable = (request: AddRequest, why: string): Reason => ({
+  code: 'Unservable',
+  message: `cannot assign an address to ${podName(request)}: ${why}`,
+  isTemporary: false,
+})
+
 const podName = ({ pod, key }: AddRequest): string =>
   pod === undefined ? `container ${key}` : `pod ${pod.namespace}/${pod.name}`
 

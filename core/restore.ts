@@ -4,6 +4,7 @@
 import type {
   BlockRequestRecord,
   CoolingRecord,
+  DelegatorRecord,
   IntentRecord,
   NicRecord,
   NodeRecord,
@@ -25,7 +26,17 @@ import {
 } from './names.ts'
 import { firstIfindex } from './desired.ts'
 import type { BlockRequest } from './ports.ts'
-import type { Block, CoreConfig, Nic, NicIntent, NicPhase, Sandbox, State, Use } from './state.ts'
+import type {
+  Block,
+  CoreConfig,
+  Delegator,
+  Nic,
+  NicIntent,
+  NicPhase,
+  Sandbox,
+  State,
+  Use,
+} from './state.ts'
 
 export type Restored = {
   readonly state: State
@@ -170,6 +181,7 @@ const readSandbox: Reader = (state, { value }) => {
     netns: readText(record.netns),
     pod: record.pod ?? undefined,
     pool: poolName(readText(record.pool)),
+    delegator: readDelegator(record.delegator),
     nic: nic.id,
     slot: readNumber(record.slot),
     addresses: record.addresses.map(([ip, block]) => ({ ip: readIp(ip), block: readCidr(block) })),
@@ -188,6 +200,24 @@ const readSandbox: Reader = (state, { value }) => {
     nics: new Map(state.nics).set(nic.id, { ...nic, uses }),
     sandboxes: new Map(state.sandboxes).set(sandbox.key, sandbox),
   }
+}
+
+const readDelegator = (record: DelegatorRecord | undefined): Delegator | undefined => {
+  switch (record?.kind) {
+    case undefined:
+      return undefined
+    case 'routed':
+      return {
+        kind: 'routed',
+        bridge: record.bridge === null ? undefined : readText(record.bridge),
+      }
+    case 'shared':
+      return {
+        kind: 'shared',
+        master: record.master === null ? undefined : readText(record.master),
+      }
+  }
+  throw new TypeError('an unknown delegator')
 }
 
 const readCooling: Reader = (state, { key, value, at }) => {

@@ -34,6 +34,10 @@ test('two NICs, with source NAT', () =>
 table inet eniway {
   map pods4 { type iface_index . ipv4_addr : verdict; }
   map pods6 { type iface_index . ipv6_addr : verdict; }
+  map delegated4 { type ipv4_addr : verdict; }
+  map delegated6 { type ipv6_addr : verdict; }
+  set elsewhere4 { type ipv4_addr; }
+  set elsewhere6 { type ipv6_addr; }
   set inside4 { type ipv4_addr; flags interval; auto-merge; }
   set inside6 { type ipv6_addr; flags interval; auto-merge; }
 }
@@ -46,6 +50,8 @@ table inet eniway {
   chain arrived_1 { ct mark set ct mark & 0x80ffffff | 0x01000000; }
   chain pod_1 {
     ct direction reply ct mark & 0x7f000000 vmap { 0x01000000 : goto via_1, 0x02000000 : goto via_2 }
+    ip daddr @elsewhere4 accept
+    ip6 daddr @elsewhere6 accept
     ip daddr @inside4 goto via_1
     meta nfproto ipv6 goto via_1
     fib daddr type local goto via_1
@@ -55,6 +61,8 @@ table inet eniway {
   chain arrived_2 { ct mark set ct mark & 0x80ffffff | 0x02000000; }
   chain pod_2 {
     ct direction reply ct mark & 0x7f000000 vmap { 0x01000000 : goto via_1, 0x02000000 : goto via_2 }
+    ip daddr @elsewhere4 accept
+    ip6 daddr @elsewhere6 accept
     ip daddr @inside4 goto via_2
     meta nfproto ipv6 goto via_2
     fib daddr type local goto via_2
@@ -69,6 +77,8 @@ table inet eniway {
   chain choose_nic {
     type filter hook prerouting priority -90; policy accept;
     iifgroup 57879 goto from_pods
+    ip saddr vmap @delegated4
+    ip6 saddr vmap @delegated6
     ct direction reply ct mark & 0x7f000000 vmap { 0x02000000 : goto via_2 }
   }
   chain remember_nic {

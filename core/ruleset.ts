@@ -13,6 +13,12 @@ export const tableName = 'eniway'
 /** Maps from (device, source address) to the chain of the pod's NIC. */
 export const podMap = (family: Family): string => `pods${family}`
 
+/** Maps from source address to the chain of its NIC, of pods that other plugins connect. */
+export const delegatedMap = (family: Family): string => `delegated${family}`
+
+/** The same addresses as a set, for packets to them: the main table knows the way. */
+export const delegatedSet = (family: Family): string => `elsewhere${family}`
+
 /** Chain for packets of pods whose addresses belong to the NIC in this slot. */
 export const podChain = (slot: number): string => `pod_${slot}`
 
@@ -46,6 +52,10 @@ export const rulesetText = (options: RulesetOptions): string =>
 const declarations = [
   '  map pods4 { type iface_index . ipv4_addr : verdict; }',
   '  map pods6 { type iface_index . ipv6_addr : verdict; }',
+  '  map delegated4 { type ipv4_addr : verdict; }',
+  '  map delegated6 { type ipv6_addr : verdict; }',
+  '  set elsewhere4 { type ipv4_addr; }',
+  '  set elsewhere6 { type ipv6_addr; }',
   '  set inside4 { type ipv4_addr; flags interval; auto-merge; }',
   '  set inside6 { type ipv6_addr; flags interval; auto-merge; }',
 ]
@@ -80,6 +90,9 @@ const nicChains = (nic: PresentNic, { nics, nat }: RulesetOptions): readonly str
     `  chain ${podChain(slot)} {`,
     // An answer leaves where its connection came in: the peer knows no other address of ours.
     `    ct direction reply ct mark & ${hex(markMask)} vmap { ${back} }`,
+    // No NIC's table knows a pod that another plugin connects.
+    '    ip daddr @elsewhere4 accept',
+    '    ip6 daddr @elsewhere6 accept',
     `    ip daddr @inside4 goto via_${slot}`,
     // IPv6 is never translated, so it always leaves through the NIC that owns the address.
     `    meta nfproto ipv6 goto via_${slot}`,
@@ -104,6 +117,9 @@ const fromPods = (nics: readonly PresentNic[]): readonly string[] => [
   '  chain choose_nic {',
   '    type filter hook prerouting priority -90; policy accept;',
   `    iifgroup ${podLinkGroup} goto from_pods`,
+  // The link is not ours to name: that it sends from its own address only is up to who made it.
+  '    ip saddr vmap @delegated4',
+  '    ip6 saddr vmap @delegated6',
   ...returning(nics),
   '  }',
 ]

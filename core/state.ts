@@ -199,6 +199,8 @@ export type Sandbox = {
   readonly netns: string
   readonly pod: PodIdentity | undefined
   readonly pool: PoolName
+  /** Who makes the pod's link, when we only give the addresses. */
+  readonly delegator: Delegator | undefined
   readonly nic: NicId
   readonly slot: number
   /** One per family, in the order of the result. */
@@ -228,7 +230,15 @@ export type AddRequest = {
   readonly netns: string
   readonly pod: PodIdentity | undefined
   readonly pool: PoolName
+  readonly delegator: Delegator | undefined
 }
+
+/** What the plugin that asked us for addresses only makes of the pod's link. */
+export type Delegator =
+  /** A link to the node, which routes; one that is a port of a bridge is found by its bridge. */
+  | { readonly kind: 'routed'; readonly bridge: string | undefined }
+  /** A place on the wire of a NIC, by its device's name; undefined is the primary NIC. */
+  | { readonly kind: 'shared'; readonly master: string | undefined }
 
 export type PendingAdd = {
   readonly reply: ReplyId

@@ -11,7 +11,7 @@ import type { Millis, NicId, ReplyId, SandboxKey } from './names.ts'
 import { plan } from './plan.ts'
 import { countPool } from './pool.ts'
 import type { HostOutcome, HostReport } from './ports.ts'
-import type { AddRequest, CoreConfig, Nic, PoolTargets, State } from './state.ts'
+import type { AddRequest, CoreConfig, Delegator, Nic, PoolTargets, State } from './state.ts'
 import { createTestCloud, type TestCloud, type TestCloudOptions } from './testing-cloud.ts'
 
 export { plugBeforeBirth, refusal, refuse } from './testing-cloud.ts'
@@ -23,6 +23,8 @@ type Untimed<E> = E extends unknown ? Omit<E, 'at'> : never
 export type TestKernel = {
   /** Pod links that exist. */
   readonly links: Map<number, { readonly key: SandboxKey; readonly ips: readonly Ip[] }>
+  /** Addresses of pods that other plugins connect. */
+  readonly admitted: Map<SandboxKey, readonly Ip[]>
   /** NICs whose device does not (yet) appear. */
   readonly hidden: Set<NicId>
   readonly goneNamespaces: Set<SandboxKey>
@@ -64,6 +66,7 @@ export type AddOptions = {
   readonly netns?: string
   readonly waitMs?: number
   readonly network?: string
+  readonly delegator?: Delegator
 }
 export type DelOptions = { readonly queuedAt?: number; readonly network?: string }
 export type ConfigChange = Partial<CoreConfig> & { readonly pool?: Partial<PoolTargets> }
@@ -79,6 +82,7 @@ export const requestOf = (name: string, options: AddOptions = {}): AddRequest =>
   netns: options.netns ?? `/ns/${name}`,
   pod: { namespace: 'ns', name, uid: `uid-${name}` },
   pool: poolName(options.pool ?? 'default'),
+  delegator: options.delegator,
 })
 
 /** A daemon that has just started and knows nothing. */
@@ -119,6 +123,7 @@ export const nodeFrom = (state: State, cloud: TestCloud): TestNode => {
     cloud,
     kernel: {
       links: new Map(),
+      admitted: new Map(),
       hidden: new Set(),
       goneNamespaces: new Set(),
       canWireNics: true,
@@ -198,6 +203,14 @@ const perform = (node: TestNode, action: Action): void => {
     case 'unwirePod':
       node.apply({ kind: 'podUnwired', key: action.key, outcome })
       return kernel.deletesAtOnce ? deleteLink(node, action.wiring.hostIfindex) : undefined
+    case 'admitPod': {
+      const { key } = action.sandbox
+      if (outcome.kind === 'ok') kernel.admitted.set(key, action.wiring.ips)
+      return node.apply({ kind: 'podWired', key, outcome })
+    }
+    case 'dismissPod':
+      kernel.admitted.delete(action.key)
+      return node.apply({ kind: 'podUnwired', key: action.key, outcome })
     case 'reconcileHost':
       return node.apply({ kind: 'hostReconciled', report: lookAtKernel(node, action) })
     case 'describeNode':
@@ -231,6 +244,8 @@ const lookAtKernel = (
   })
   const macs = new Set(kernel.canWireNics ? devices.map(({ mac }) => mac) : [])
   wiring.leavingLinks.forEach(link => kernel.links.delete(link))
+  kernel.admitted.clear()
+  for (const { sandbox, ips } of wiring.delegated) kernel.admitted.set(sandbox, ips)
   const known = new Set(wiring.pods.map(({ hostIfindex }) => hostIfindex))
   return {
     devices,
@@ -254,6 +269,10 @@ export const actionText = (action: Action): string => {
       return `wire ${action.sandbox.key} ${action.wiring.ips.join(' ')}`
     case 'unwirePod':
       return `unwire ${action.key}`
+    case 'admitPod':
+      return `admit ${action.sandbox.key} ${action.wiring.ips.join(' ')}`
+    case 'dismissPod':
+      return `dismiss ${action.key}`
     case 'reconcileHost':
       return 'reconcile'
     case 'describeNode':
@@ -283,6 +302,7 @@ export const actionText = (action: Action): string => {
 export const answerText = (answer: Answer): string => {
   switch (answer.kind) {
     case 'added':
+    case 'delegated':
       return answer.sandbox.addresses.map(({ ip }) => ip).join(' ')
     case 'addFailed':
       return `${answer.reason.code}: ${answer.reason.message}`

@@ -45,7 +45,10 @@ const pod = (name: string, slot: number, ...ips: readonly string[]) => ({
 })
 
 const wanted = (nics: readonly PresentNic[], pods: readonly PodWiring[]): HostObjects =>
-  desiredObjects({ nics, pods }, nics.find(nic => nic.isPrimary)?.primaryAddresses ?? [])
+  desiredObjects(
+    { nics, pods, delegated: [] },
+    nics.find(nic => nic.isPrimary)?.primaryAddresses ?? [],
+  )
 
 const check = (objects: HostObjects, want: readonly string[]) =>
   expect(render(objects).split('\n')).toEqual(want.length === 0 ? [''] : want)
@@ -137,7 +140,14 @@ test('links of 127 slots fit the mark, and marks keep to their bits', () => {
 })
 
 const all = wanted([primary, secondary], [pod('a', 2, '10.0.17.7')])
-const nothing: HostObjects = { routes: [], rules: [], neighbours: [], elements: [], addresses: [] }
+const nothing: HostObjects = {
+  routes: [],
+  rules: [],
+  neighbours: [],
+  elements: [],
+  delegated: [],
+  addresses: [],
+}
 const never = () => false
 
 test('the difference to itself is empty, in any order', () => {

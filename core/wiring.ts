@@ -22,6 +22,18 @@ export type PodWiring = {
   readonly podMac: Mac
 }
 
+/** What the node needs for addresses whose pod another plugin connects; no link of it is ours. */
+export type DelegatedWiring = {
+  readonly sandbox: SandboxKey
+  readonly slot: number
+  readonly ips: readonly Ip[]
+  /** Name of the bridge that leads to the pod; undefined when the plugin makes the routes itself. */
+  readonly bridge: string | undefined
+}
+
+/** The same with the bridge as the kernel knows it now; undefined while there is none. */
+export type PresentDelegated = DelegatedWiring & { readonly device: number | undefined }
+
 /** One NIC as the host should have it. The host finds its device by MAC, never by name. */
 export type NicWiring = {
   /** 1 is the primary NIC; the NIC's table is 200 + slot, its mark slot << 24. */
@@ -39,6 +51,7 @@ export type NicWiring = {
 export type HostWiring = {
   readonly nics: readonly NicWiring[]
   readonly pods: readonly PodWiring[]
+  readonly delegated: readonly DelegatedWiring[]
   /** Pod links of ours that must go: their pods were deleted. Other unknown ones are left alone. */
   readonly leavingLinks: readonly number[]
   readonly nat: {
@@ -68,10 +81,18 @@ export type RuleSpec = {
   readonly mark: number | undefined
 }
 
-export type NeighbourSpec = { readonly device: number; readonly ip: Ip; readonly mac: Mac }
+export type NeighbourSpec = {
+  readonly device: number
+  readonly ip: Ip
+  /** Undefined where the kernel keeps it by asking; that is never wrong. */
+  readonly mac: Mac | undefined
+}
 
 /** May send from `ip` on `device`, through the NIC in `slot`. */
 export type ElementSpec = { readonly device: number; readonly ip: Ip; readonly slot: number }
+
+/** What is sent from `ip` leaves through the NIC in `slot`, whichever link it comes from. */
+export type DelegatedSpec = { readonly ip: Ip; readonly slot: number }
 
 export type AddressSpec = { readonly device: number; readonly ip: Ip }
 
@@ -80,6 +101,7 @@ export type HostObjects = {
   readonly rules: readonly RuleSpec[]
   readonly neighbours: readonly NeighbourSpec[]
   readonly elements: readonly ElementSpec[]
+  readonly delegated: readonly DelegatedSpec[]
   readonly addresses: readonly AddressSpec[]
 }
 
@@ -103,12 +125,16 @@ export const nicMark = (slot: number): number => slot * 2 ** 24
  * node's own addresses, for its own packets to pods.
  */
 export const desiredObjects = (
-  { nics, pods }: { readonly nics: readonly PresentNic[]; readonly pods: readonly PodWiring[] },
+  { nics, pods, delegated }: DesiredParts,
   sources: readonly Ip[],
 ): HostObjects => {
   const families = new Set(nics.flatMap(nic => nic.gateways.map(familyOf)))
   const perPod = pods.map(pod => podObjects(pod, sources))
-  const routes = [...perPod.flatMap(({ routes }) => routes), ...nics.flatMap(nicRoutes)]
+  const others = delegated.map(each => delegatedObjects(each, sources))
+  const routes = [
+    ...[...perPod, ...others].flatMap(({ routes }) => routes),
+    ...nics.flatMap(nicRoutes),
+  ]
   const rules = [...families].flatMap(family => [
     { family, priority: rulePriority.pods, table: podTable, mark: undefined },
     ...nics.map(({ slot }) => ({
@@ -123,27 +149,54 @@ export const desiredObjects = (
     rules,
     neighbours: perPod.flatMap(({ neighbours }) => neighbours),
     elements: perPod.flatMap(({ elements }) => elements),
+    delegated: others.flatMap(({ delegated }) => delegated),
     addresses: nics.filter(nic => !nic.isPrimary).flatMap(nic => nicAddresses(nic, sources)),
   }
+}
+
+type DesiredParts = {
+  readonly nics: readonly PresentNic[]
+  readonly pods: readonly PodWiring[]
+  readonly delegated: readonly PresentDelegated[]
 }
 
 /** The host's objects of one pod. `sources` are the node's own addresses, for its own packets. */
 export const podObjects = (pod: PodWiring, sources: readonly Ip[]): HostObjects => {
   const device = pod.hostIfindex
   return {
-    routes: pod.ips.map(ip => ({
-      table: podTable,
-      destination: hostCidr(ip),
-      device,
-      gateway: undefined,
-      source: sources.find(source => familyOf(source) === familyOf(ip)),
-    })),
-    rules: [],
+    ...noObjects,
+    routes: pod.ips.map(ip => podRoute(ip, device, sources)),
     neighbours: pod.ips.map(ip => ({ device, ip, mac: pod.podMac })),
     elements: pod.ips.map(ip => ({ device, ip, slot: pod.slot })),
-    addresses: [],
   }
 }
+
+/** The host's objects of one pod that another plugin connects. */
+export const delegatedObjects = (
+  { ips, slot, device }: PresentDelegated,
+  sources: readonly Ip[],
+): HostObjects => ({
+  ...noObjects,
+  routes: device === undefined ? [] : ips.map(ip => podRoute(ip, device, sources)),
+  delegated: ips.map(ip => ({ ip, slot })),
+})
+
+const noObjects: HostObjects = {
+  routes: [],
+  rules: [],
+  neighbours: [],
+  elements: [],
+  delegated: [],
+  addresses: [],
+}
+
+const podRoute = (ip: Ip, device: number, sources: readonly Ip[]): RouteSpec => ({
+  table: podTable,
+  destination: hostCidr(ip),
+  device,
+  gateway: undefined,
+  source: sources.find(source => familyOf(source) === familyOf(ip)),
+})
 
 // The link route comes first: the kernel refuses a gateway that it cannot reach.
 const nicRoutes = (nic: PresentNic): readonly RouteSpec[] =>
@@ -184,8 +237,9 @@ export const diffObjects = (
     missing: {
       routes: missing,
       rules: lacking(desired.rules, observed.rules, ruleText),
-      neighbours: lacking(desired.neighbours, observed.neighbours, neighbourText),
+      neighbours: lackingNeighbours(desired.neighbours, observed.neighbours),
       elements: lacking(desired.elements, observed.elements, elementText),
+      delegated: lacking(desired.delegated, observed.delegated, delegatedText),
       addresses: lacking(desired.addresses, observed.addresses, addressText),
     },
     excess: {
@@ -195,6 +249,7 @@ export const diffObjects = (
       rules: lacking(observed.rules, desired.rules, ruleText),
       neighbours: [],
       elements: lacking(observed.elements, desired.elements, elementText).filter(isOurs),
+      delegated: lacking(observed.delegated, desired.delegated, delegatedText),
       addresses: [],
     },
   }
@@ -211,6 +266,15 @@ const lacking = <Spec>(
   return wanted.filter(spec => !texts.has(text(spec)))
 }
 
+const lackingNeighbours = (
+  wanted: HostObjects['neighbours'],
+  held: HostObjects['neighbours'],
+): HostObjects['neighbours'] => {
+  const placeOf = ({ device, ip }: NeighbourSpec): string => `${ip} on ${device}`
+  const asked = new Set(held.filter(({ mac }) => mac === undefined).map(placeOf))
+  return lacking(wanted, held, neighbourText).filter(spec => !asked.has(placeOf(spec)))
+}
+
 /** Objects as readable text; equal text means equal object. */
 export const routeText = (route: RouteSpec): string => {
   const via = route.gateway === undefined ? '' : ` via ${route.gateway}`
@@ -224,10 +288,13 @@ export const ruleText = (rule: RuleSpec): string => {
 }
 
 export const neighbourText = ({ device, ip, mac }: NeighbourSpec): string =>
-  `neighbour ${ip} dev ${device} lladdr ${mac}`
+  `neighbour ${ip} dev ${device}${mac === undefined ? '' : ` lladdr ${mac}`}`
 
 export const elementText = ({ device, ip, slot }: ElementSpec): string =>
   `pod ${ip} on ${device} through slot ${slot}`
+
+export const delegatedText = ({ ip, slot }: DelegatedSpec): string =>
+  `delegated ${ip} through slot ${slot}`
 
 export const addressText = ({ device, ip }: AddressSpec): string => `address ${ip} dev ${device}`
 
@@ -239,4 +306,5 @@ export const render = (objects: HostObjects): string =>
     ...objects.routes.map(routeText),
     ...objects.neighbours.map(neighbourText),
     ...objects.elements.map(elementText),
+    ...objects.delegated.map(delegatedText),
   ].join('\n')

@@ -3,6 +3,7 @@
 import type { AddOutcome, AddRequest, Attachment, Attachments } from '#cni/plugin/ports.ts'
 import { codes, failed } from '#cni/spec/failure.ts'
 import type { Answer } from '#core/action.ts'
+import type { DelegatedIp } from '#core/delegated.ts'
 import type { Event } from '#core/event.ts'
 import { bitsOf, everywhere, familyOf } from '#core/ip.ts'
 import {
@@ -63,6 +64,7 @@ export const createAttachments = ({
     if (answer.kind === 'added') {
       return { kind: 'added', attachment: toAttachment(answer.sandbox, answer.wiring) }
     }
+    if (answer.kind === 'delegated') return { kind: 'added', attachment: addressesOnly(answer.ips) }
     if (answer.kind === 'addFailed') return addFailure(answer.reason)
     throw new Error(`an ADD was answered with ${answer.kind}`)
   }
@@ -124,9 +126,19 @@ const toCore = (request: AddRequest) => ({
   netns: request.netns,
   pod: request.pod,
   pool: request.pool === undefined ? defaultPool : poolName(request.pool),
+  delegator: request.delegator,
 })
 
 const podInterface = 1
+
+// The plugin that asked knows the interface, we do not.
+const addressesOnly = (ips: readonly DelegatedIp[]): Attachment => ({
+  interfaces: [],
+  ips: ips.map(({ ip, length, gateway }) => ({ address: ip, prefixLength: length, gateway })),
+  routes: ips.flatMap(({ routes, gateway }) =>
+    routes.map(destination => ({ destination, gateway })),
+  ),
+})
 
 /** Both ends of the link, the pod's addresses, and its default routes. */
 export const toAttachment = (sandbox: Sandbox, wiring: PodWiring): Attachment => {

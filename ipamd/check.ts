@@ -3,12 +3,12 @@
 
 import type { CheckOutcome, CheckRequest } from '#cni/plugin/ports.ts'
 import { codes, failed } from '#cni/spec/failure.ts'
-import { podWiring } from '#core/desired.ts'
+import { delegatedWiring, podWiring } from '#core/desired.ts'
 import { everywhere, familyOf } from '#core/ip.ts'
 import { lossOf } from '#core/losses.ts'
 import { sandboxKey } from '#core/names.ts'
 import type { Sandbox, State } from '#core/state.ts'
-import { elementText, podObjects, type PodWiring, podTable } from '#core/wiring.ts'
+import { delegatedText, elementText, podObjects, type PodWiring, podTable } from '#core/wiring.ts'
 import {
   dumpAddresses,
   dumpNeighbours,
@@ -18,7 +18,7 @@ import {
   OWN_NAMESPACE,
 } from '#linux/kernel.ts'
 import { openNamespace } from '#linux/namespace.ts'
-import { observeElements } from './observe.ts'
+import { observeDelegated, observeElements } from './observe.ts'
 import { podGateways } from './wire.ts'
 
 /** The first thing that is missing or wrong, as one sentence. */
@@ -29,7 +29,9 @@ export const checkPod = (state: State, request: CheckRequest): CheckOutcome => {
     sandbox === undefined || sandbox.network !== request.network
       ? `no address is assigned to ${key}; it was never added or already deleted`
       : (compareResult(sandbox, request) ??
-        compareKernel(podWiring(sandbox), request.netns) ??
+        (sandbox.delegator === undefined
+          ? compareKernel(podWiring(sandbox), request.netns)
+          : compareDelegated(sandbox)) ??
         lossOf(state, sandbox))
   if (mistake === undefined) return { kind: 'intact' }
   return failed(codes.checkFailed, `attachment ${key} is not intact: ${mistake}`)
@@ -53,6 +55,14 @@ const compareKernel = (pod: PodWiring, netns: string): string | undefined => {
   }
 }
 
+// Link and namespace are the business of the plugin that made them.
+const compareDelegated = (sandbox: Sandbox): string | undefined => {
+  const held = new Set(observeDelegated().map(delegatedText))
+  const { ips, slot } = delegatedWiring(sandbox)
+  const shut = ips.find(ip => !held.has(delegatedText({ ip, slot })))
+  return shut && `the node does not let ${shut} out through its NIC: its map entry is missing`
+}
+
 const insideProblem = (pod: PodWiring, netnsFd: number): string | undefined => {
   const link = findLink(netnsFd, { name: pod.ifName })
   if (link === undefined) return `interface ${pod.ifName} is missing in the pod`
@@ -68,6 +78,8 @@ const insideProblem = (pod: PodWiring, netnsFd: number): string | undefined => {
     )
     if (!hasDefault) return `the default route of ${pod.ifName} is missing in the pod`
     const known = neighbours.find(entry => entry.index === link.index && entry.address === gateway)
+    // With a new MAC the kernel has forgotten it, and asks.
+    if (known?.mac === undefined && link.mac !== pod.podMac) continue
     if (known?.mac !== pod.hostMac) return `the neighbour entry of ${gateway} is missing in the pod`
   }
   return undefined

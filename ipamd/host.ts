@@ -11,6 +11,7 @@ import {
   type HostWiring,
   markMask,
   type PodWiring,
+  type PresentDelegated,
   type PresentNic,
   render,
 } from '#core/wiring.ts'
@@ -30,10 +31,12 @@ import { removeRoute, replaceRoute, type Route } from '#linux/netlink/route.ts'
 import { addRule, removeRule } from '#linux/netlink/rule.ts'
 import { changeElements, removeElementsIfPresent } from '#linux/nftables/transaction.ts'
 import { readSysctl, writeSysctl } from '#linux/sysctl.ts'
+import { admitPod, dismissPod } from './delegated.ts'
 import { devicesOf } from './devices.ts'
 import { observeObjects } from './observe.ts'
 import { createRuleset } from './ruleset.ts'
 import {
+  delegatedChanges,
   elementSet,
   isAbsent,
   toElement,
@@ -110,6 +113,8 @@ export const createHost = ({ onLinkGone }: HostOptions): Host => {
       deleteLink(pod.hostIfindex)
       return outcome
     },
+    admitPod: pod => guarded(() => admitPod(pod, sources)),
+    dismissPod: pod => guarded(() => dismissPod(pod)),
     reconcile: desired => {
       try {
         return reconcile(desired)
@@ -150,6 +155,7 @@ type Look = {
   readonly nicLinks: readonly Link[]
   /** Desired pods whose link is there. */
   readonly pods: readonly PodWiring[]
+  readonly delegated: readonly PresentDelegated[]
   readonly podLinks: readonly Link[]
   readonly strays: ReadonlySet<number>
   readonly leaving: readonly number[]
@@ -175,6 +181,10 @@ const lookAround = (desired: HostWiring): Look => {
     nics,
     nicLinks,
     pods: desired.pods.filter(pod => present.has(pod.hostIfindex)),
+    delegated: desired.delegated.map(pod => ({
+      ...pod,
+      device: links.find(({ name }) => name === pod.bridge)?.index,
+    })),
     podLinks,
     strays,
     leaving,
@@ -283,13 +293,18 @@ const applyDiff = ({ missing, excess }: HostDiff): readonly string[] => {
     ),
     ...missing.routes.map(route => replaceRoute(toRoute(route))),
     ...missing.rules.map(rule => addRule(toRule(rule))),
-    ...missing.neighbours.map(toNeighbour),
+    ...missing.neighbours.flatMap(toNeighbour),
   ]
   const removals: readonly Request[] = [
     ...excess.rules.map(rule => removeRule(toRule(rule))),
     ...excess.routes.map(route => removeRoute(toRoute(route))),
   ]
-  return [...send(additions), ...changeMaps({ missing, excess }), ...send(removals)]
+  return [
+    ...send(additions),
+    ...changeMaps({ missing, excess }),
+    ...changeDelegated({ missing, excess }),
+    ...send(removals),
+  ]
 }
 
 const changeMaps = ({ missing, excess }: HostDiff): readonly string[] =>
@@ -305,6 +320,15 @@ const changeMaps = ({ missing, excess }: HostDiff): readonly string[] =>
     const ack = changeElements(OWN_NAMESPACE, [{ kind: 'add', set, elements: fresh }])
     return [...failures, ...refusals([ack])]
   })
+
+const changeDelegated = ({ missing, excess }: HostDiff): readonly string[] => {
+  const changes = [
+    ...excess.delegated.map(spec => delegatedChanges(spec, 'remove')),
+    ...missing.delegated.map(spec => delegatedChanges(spec, 'add')),
+  ]
+  // Each by itself: of the two elements of an address one may be there already.
+  return refusals(changes.flat().map(change => changeElements(OWN_NAMESPACE, [change])))
+}
 
 const toRule = (rule: {
   family: Family

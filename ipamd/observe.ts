@@ -13,7 +13,7 @@ import {
 import type { Link } from '#linux/netlink/link.ts'
 import { type Route, ROUTE_PROTOCOL } from '#linux/netlink/route.ts'
 import { type Element, listElements } from '#linux/nftables/transaction.ts'
-import { elementSet } from './wire.ts'
+import { delegatedSets, elementSet } from './wire.ts'
 
 type Scene = {
   readonly nics: readonly PresentNic[]
@@ -37,6 +37,7 @@ export const observeObjects = (scene: Scene): Observed => {
     rules: observeRules(),
     neighbours: observeNeighbours(scene),
     elements: maps.flatMap(elements => (elements ?? []).flatMap(toSpec)),
+    delegated: observeDelegated(),
     addresses: observeAddresses(scene),
   }
   const hasTable = maps.every(elements => elements !== undefined)
@@ -48,6 +49,19 @@ export const observeElements = (): HostObjects['elements'] =>
   ([4, 6] as const).flatMap(family =>
     (listElements(OWN_NAMESPACE, elementSet(family)) ?? []).flatMap(toSpec),
   )
+
+/** What lets pods out that other plugins connect; slot 0 where one of two elements is missing. */
+export const observeDelegated = (): HostObjects['delegated'] =>
+  ([4, 6] as const).flatMap(family => {
+    const { from, to } = delegatedSets(family)
+    const elements = listElements(OWN_NAMESPACE, from) ?? []
+    const sources = new Map(elements.map(({ key, value }) => [key[0], toSlot(value)]))
+    const known = new Set(listElements(OWN_NAMESPACE, to)?.map(({ key }) => key[0]))
+    return [...new Set([...sources.keys(), ...known])].flatMap(ip => {
+      if (typeof ip !== 'string') return []
+      return [{ ip, slot: known.has(ip) ? (sources.get(ip) ?? 0) : 0 }]
+    })
+  })
 
 const isOrdinary = (route: Route): boolean => route.kind === 'unicast' && route.device !== undefined
 
@@ -67,8 +81,8 @@ const observeRules = (): HostObjects['rules'] =>
 const observeNeighbours = ({ podLinks }: Scene): HostObjects['neighbours'] => {
   const ours = new Set(podLinks.map(link => link.index))
   return dumpNeighbours(OWN_NAMESPACE).flatMap(({ index, address, mac, isPermanent }) => {
-    const parsed = mac === undefined ? undefined : parseMac(mac)
-    if (!isPermanent || !ours.has(index) || parsed === undefined) return []
+    if (!ours.has(index)) return []
+    const parsed = isPermanent && mac !== undefined ? parseMac(mac) : undefined
     return [{ device: index, ip: address, mac: parsed }]
   })
 }
@@ -87,6 +101,8 @@ const slotOf = new Map(
 const toSpec = ({ key, value }: Element): HostObjects['elements'] => {
   const [device, ip] = key
   if (typeof device !== 'number' || typeof ip !== 'string') return []
-  const chain = value?.kind === 'goto' ? value.chain : ''
-  return [{ device, ip, slot: slotOf.get(chain) ?? 0 }]
+  return [{ device, ip, slot: toSlot(value) }]
 }
+
+const toSlot = (value: Element['value']): number =>
+  (value?.kind === 'goto' ? slotOf.get(value.chain) : undefined) ?? 0

@@ -54,6 +54,8 @@ const start = (answer: () => Promise<Outcome<unknown>> = async () => ok('value')
       kind: 'failed',
       failure: { code: 'EBUSY', message: 'busy', isTemporary: true },
     }),
+    admitPod: () => ({ kind: 'ok' }),
+    dismissPod: () => ({ kind: 'ok' }),
     reconcile: () => ({ devices: [] }) as never,
   }
   const world: World = {

@@ -48,6 +48,14 @@ export const createPerformer =
         const outcome = parts.host.unwirePod(action.wiring)
         return parts.post({ kind: 'podUnwired', key: action.key, outcome, at })
       }
+      case 'admitPod': {
+        const outcome = parts.host.admitPod(action.wiring)
+        return parts.post({ kind: 'podWired', key: action.sandbox.key, outcome, at })
+      }
+      case 'dismissPod': {
+        const outcome = parts.host.dismissPod(action.wiring)
+        return parts.post({ kind: 'podUnwired', key: action.key, outcome, at })
+      }
       case 'reconcileHost':
         return parts.post({
           kind: 'hostReconciled',

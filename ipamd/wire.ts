@@ -3,8 +3,16 @@
 
 import { bitsOf, everywhere, familyOf, hostCidr, type Ip, ip } from '#core/ip.ts'
 import type { HostFailure, HostOutcome } from '#core/ports.ts'
-import { podChain, podLinkGroup, podMap, tableName } from '#core/ruleset.ts'
 import {
+  delegatedMap,
+  delegatedSet,
+  podChain,
+  podLinkGroup,
+  podMap,
+  tableName,
+} from '#core/ruleset.ts'
+import {
+  type DelegatedSpec,
   type ElementSpec,
   type NeighbourSpec,
   podObjects,
@@ -24,9 +32,14 @@ import { ExchangeError } from '#linux/native.ts'
 import { writeSysctl, writeSysctlIn } from '#linux/sysctl.ts'
 import { addAddress, SCOPE } from '#linux/netlink/address.ts'
 import { changeLink, createVeth, removeLink } from '#linux/netlink/link.ts'
-import { replaceNeighbour } from '#linux/netlink/neighbour.ts'
+import { answerFor, replaceNeighbour, teachNeighbour } from '#linux/netlink/neighbour.ts'
 import { addRoute, type NewRoute, removeRoute, replaceRoute } from '#linux/netlink/route.ts'
-import { changeElements, type Element, type ElementSet } from '#linux/nftables/transaction.ts'
+import {
+  changeElements,
+  type Element,
+  type ElementChange,
+  type ElementSet,
+} from '#linux/nftables/transaction.ts'
 
 /** Next hops of every pod; they exist only as permanent neighbours. */
 export const podGateways = { 4: ip('169.254.1.1'), 6: ip('fe80::1') } as const
@@ -92,8 +105,8 @@ export const toRoute = (route: RouteSpec): NewRoute => ({
   ...(route.source === undefined ? {} : { source: route.source }),
 })
 
-export const toNeighbour = ({ device, ip: address, mac }: NeighbourSpec): Request =>
-  replaceNeighbour({ index: device, address, mac })
+export const toNeighbour = ({ device, ip: address, mac }: NeighbourSpec): readonly Request[] =>
+  mac === undefined ? [] : [teachNeighbour({ index: device, address, mac })]
 
 /** The map of a family, as the ruleset declares it. */
 export const elementSet = (family: 4 | 6): ElementSet => ({
@@ -106,6 +119,30 @@ export const toElement = ({ device, ip: address, slot }: ElementSpec): Element =
   key: [device, address],
   value: { kind: 'goto', chain: podChain(slot) },
 })
+
+/** The map of a family for pods that other plugins connect, and the set that goes with it. */
+export const delegatedSets = (
+  family: 4 | 6,
+): { readonly from: ElementSet; readonly to: ElementSet } => {
+  const common = { table: tableName, key: [family === 4 ? 'ip4' : 'ip6'] } as const
+  return {
+    from: { ...common, name: delegatedMap(family) },
+    to: { ...common, name: delegatedSet(family) },
+  }
+}
+
+/** Both elements of one such address. */
+export const delegatedChanges = (
+  { ip: address, slot }: DelegatedSpec,
+  kind: ElementChange['kind'],
+): readonly ElementChange[] => {
+  const { from, to } = delegatedSets(familyOf(address))
+  const value = { kind: 'goto', chain: podChain(slot) } as const
+  return [
+    { kind, set: from, elements: [{ key: [address], value }] },
+    { kind, set: to, elements: [{ key: [address], value: undefined }] },
+  ]
+}
 
 const elementChanges = (pod: PodWiring, kind: 'add' | 'remove') =>
   podObjects(pod, []).elements.map(element => ({
@@ -155,7 +192,8 @@ const podRequests = (pod: PodWiring): readonly Request[] => {
   return [
     changeLink({ index: loopbackIfindex, up: true }),
     ...(pod.ips.some(ip => familyOf(ip) === 6) ? [] : [withoutLinkLocal(device)]),
-    changeLink({ index: device, up: true }),
+    // Chained plugins may change the MAC: the node hears of it at once.
+    changeLink({ index: device, up: true, ipv4: { arp_notify: 1 } }),
     ...pod.ips.map(address =>
       addAddress({
         index: device,
@@ -204,12 +242,21 @@ const furtherMetric = 0x10000
 const hostRequests = (pod: PodWiring, sources: readonly Ip[]): readonly Request[] => {
   const { routes, neighbours } = podObjects(pod, sources)
   return [
-    // The pod knows the host end by a permanent neighbour, so it needs no address of its own.
     withoutLinkLocal(pod.hostIfindex),
     changeLink({ index: pod.hostIfindex, up: true }),
+    ...pod.ips.map(address => gatewayRequest(pod, familyOf(address))),
     ...routes.map(route => replaceRoute(toRoute(route))),
-    ...neighbours.map(toNeighbour),
+    ...neighbours.flatMap(toNeighbour),
   ]
+}
+
+// The pod knows its gateways by permanent entries, until its MAC is changed: then its kernel forgets
+// them all (neigh_changeaddr, net/core/neighbour.c) and has to ask.
+const gatewayRequest = ({ hostIfindex: index }: PodWiring, family: 4 | 6): Request => {
+  const address = podGateways[family]
+  if (family === 4) return answerFor({ index, address })
+  const isQuiet = { noDuplicateDetection: true, noPrefixRoute: true }
+  return addAddress({ index, address, prefixLength: 128, scope: SCOPE.link, ...isQuiet })
 }
 
 // Otherwise the kernel makes an IPv6 address, looks for duplicates and asks for routers, and has
@@ -231,6 +278,7 @@ const openIpv6 = (pod: PodWiring, netnsFd: number): HostOutcome => {
   const name = `ipv6/conf/${pod.ifName}/disable_ipv6`
   try {
     writeSysctlIn(netnsFd, name, 0)
+    writeSysctlIn(netnsFd, `ipv6/conf/${pod.ifName}/ndisc_notify`, 1)
     return ok
   } catch (error) {
     if (!(error instanceof ExchangeError)) throw error

@@ -34,7 +34,14 @@ type Common = AttachmentKey & {
   readonly trace: Trace
 }
 
+/** Who makes the pod's link when we are its IPAM plugin: see core/state.ts. */
+export type Delegator =
+  | { readonly kind: 'routed'; readonly bridge: string | undefined }
+  | { readonly kind: 'shared'; readonly master: string | undefined }
+
 export type AddRequest = Common & {
+  /** Undefined when the link is ours to make; else addresses, gateways and routes are asked for. */
+  readonly delegator: Delegator | undefined
   /** Path of the pod's network namespace; goes into `sandbox` of the result unchanged. */
   readonly netns: string
   /** `runtimeConfig` by capability name, as the runtime sent it; key case varies by runtime. */
@@ -51,7 +58,7 @@ export type DelRequest = Common & {
   readonly queuedAtMs: number | undefined
 }
 
-export type CheckRequest = AddRequest & {
+export type CheckRequest = Omit<AddRequest, 'delegator'> & {
   /** The final result of the ADD; plugins after us may have changed routes and MACs. */
   readonly expected: Result
 }
@@ -69,7 +76,10 @@ export type StatusRequest = {
   readonly pool: string | undefined
 }
 
-/** What an ADD made: both veth ends, the addresses with the pod end's index, and pod routes. */
+/**
+ * What an ADD made: both veth ends, the addresses with the pod end's index, and pod routes. For a
+ * delegator it is addresses without an index and routes, and no interface.
+ */
 export type Attachment = {
   readonly interfaces: readonly ResultInterface[]
   readonly ips: readonly ResultIp[]

@@ -4,6 +4,7 @@ import { invalid } from '../spec/config.ts'
 import { parsed, type Parsed } from '../spec/failure.ts'
 import type { JsonObject } from '../spec/json.ts'
 import { isName } from '../spec/names.ts'
+import { ownKeys } from './delegator.ts'
 import { defaultSocket } from './wire.ts'
 
 export type Settings = {
@@ -22,7 +23,7 @@ const socketBytesMax = 107
 
 /** Reads our keys; failure 7 names the key, its value and what is allowed. */
 export const parseSettings = (raw: JsonObject): Parsed<Settings> => {
-  const { socket = defaultSocket, timeoutSeconds = timeoutSecondsDefault, pool } = raw
+  const { socket = defaultSocket, timeoutSeconds = timeoutSecondsDefault, pool } = ownKeys(raw)
   if (!isSocketPath(socket)) {
     return invalid('socket', socket, `an absolute path of at most ${socketBytesMax} bytes`)
   }

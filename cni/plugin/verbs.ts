@@ -7,11 +7,12 @@ import { encodeResult } from '../spec/encode.ts'
 import type { WorkingVerb } from '../spec/call.ts'
 import type { Environment } from '../spec/environment.ts'
 import { codes, failed, parsed, type Failure, type Parsed } from '../spec/failure.ts'
-import { isEmptyDns, type Dns, type Result } from '../spec/result.ts'
+import { isEmptyDns, noDns, type Dns, type Result } from '../spec/result.ts'
 import { pluginType } from '../conflist.ts'
 import { parseCapabilities } from './capabilities.ts'
+import { parseDelegator } from './delegator.ts'
 import { isOwnNamespace } from './netns.ts'
-import type { AddRequest, Attachment, Attachments, PodIdentity, Trace } from './ports.ts'
+import type { Attachment, Attachments, PodIdentity, Trace } from './ports.ts'
 import type { Settings } from './settings.ts'
 
 /** A call whose every part is checked. */
@@ -38,10 +39,15 @@ const add: Verb = async (invocation, attachments, signal) => {
   if (refused !== undefined) return refused
   const dns = dnsOf(invocation.config)
   if (dns.kind === 'failed') return dns
-  const request = addRequest(invocation)
+  const delegator = parseDelegator(invocation.config.raw)
+  if (delegator.kind === 'failed') return delegator
+  const request = { ...attachmentRequest(invocation), delegator: delegator.value }
   const outcome = await attachments.add(request, signal)
   if (outcome.kind === 'failed') return outcome
-  const result = merge(previous.value, outcome.attachment, dns.value)
+  const result =
+    delegator.value === undefined
+      ? merge(previous.value, outcome.attachment, dns.value)
+      : { ...outcome.attachment, dns: noDns }
   const encoded = encodeResult(result, invocation.config.cniVersion)
   if (encoded.kind === 'parsed') return parsed(`${JSON.stringify(encoded.value)}\n`)
   // A failed ADD leaves nothing behind, whatever it failed on.
@@ -67,7 +73,7 @@ const check: Verb = async (invocation, attachments) => {
       'prevResult is missing in the network configuration; CHECK compares with the result of ADD',
     )
   }
-  const request = { ...addRequest(invocation), expected: previous.value }
+  const request = { ...attachmentRequest(invocation), expected: previous.value }
   const outcome = await attachments.check(request)
   return outcome.kind === 'failed' ? outcome : silence
 }
@@ -115,7 +121,7 @@ const common = ({ config, environment, settings, trace }: Invocation) => ({
   trace,
 })
 
-const addRequest = (invocation: Invocation): AddRequest => ({
+const attachmentRequest = (invocation: Invocation) => ({
   ...common(invocation),
   netns: invocation.environment.netns,
   capabilities: invocation.config.runtimeConfig,

@@ -20,41 +20,31 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "config.h"
+#include "text.h"
 
-#define DEFAULT_SOCKET "/run/eniway/cni.sock"
 #define SUPPORTED_VERSIONS "\"0.1.0\",\"0.2.0\",\"0.3.0\",\"0.3.1\",\"0.4.0\",\"1.0.0\",\"1.1.0\""
 #define NEWEST_VERSION "1.1.0"
 
+// Of stdin, of the call as JSON, and of the answer. Fuzzing comes near a smaller one more often.
+#ifndef BYTES_MAX
+#define BYTES_MAX (1 << 20)
+#endif
+
 enum {
-  BYTES_MAX = 1 << 20,  // of stdin, of the call as JSON, and of the answer
-  HEAD_BYTES_MAX = 512, // of our request's head
-  TIMEOUT_SECONDS_DEFAULT = 60,
-  TIMEOUT_SECONDS_MAX = 600,
-  STATUS_MS_MAX = 5000,  // the runtime asks every few seconds and waits for the answer
-  VERSION_MS_MAX = 1000, // after that we know the answer ourselves
-  VERSION_STDIN_MS = 100 // VERSION needs no stdin, and some callers leave it open
+  HEAD_BYTES_MAX = 512,   // of our request's head
+  STATUS_MS_MAX = 5000,   // the runtime asks every few seconds and waits for the answer
+  VERSION_MS_MAX = 1000,  // after that we know the answer ourselves
+  VERSION_STDIN_MS = 100, // VERSION needs no stdin, and some callers leave it open
+  STDOUT_MS_MAX = 10000   // for a reader that stopped in the middle of an answer
 };
 
 // The codes of the CNI specification that can come from here.
 enum { BAD_ENVIRONMENT = 4, IO = 5, DECODING = 6, BAD_CONFIG = 7, LATER = 11, UNAVAILABLE = 50 };
 
-// A buffer of fixed size; what does not fit is dropped and remembered in is_cut.
-struct text {
-  char *bytes;
-  size_t length, limit;
-  bool is_cut;
-};
-
-// The few keys of the network configuration we need; a text is empty when it is not usable.
-struct config {
-  char version[32], socket[sizeof((struct sockaddr_un *)0)->sun_path];
-  long timeout_seconds;
-  bool is_object, has_socket;
-};
-
 // Never written pages cost nothing. The last byte of stdin and answer stays zero, to end the text.
 static char stdin_bytes[BYTES_MAX + 2], call_bytes[HEAD_BYTES_MAX + BYTES_MAX];
-static char answer_bytes[BYTES_MAX + 1];
+static char answer_bytes[BYTES_MAX + 1], error_bytes[BYTES_MAX];
 static struct text input = {stdin_bytes, 0, BYTES_MAX + 1, false};
 static struct text body = {call_bytes + HEAD_BYTES_MAX, 0, BYTES_MAX, false};
 static struct text answer = {answer_bytes, 0, BYTES_MAX, false};
@@ -62,33 +52,6 @@ static struct config config = {.timeout_seconds = TIMEOUT_SECONDS_DEFAULT};
 static const char *command = "";
 static char reason[512]; // why the daemon did not answer
 static long started_ms, deadline_ms;
-
-static void append(struct text *text, const char *bytes, size_t length) {
-  if (length > text->limit - text->length) {
-    text->is_cut = true;
-    return;
-  }
-  memcpy(text->bytes + text->length, bytes, length);
-  text->length += length;
-}
-
-static void append_string(struct text *text, const char *string) {
-  append(text, string, strlen(string));
-}
-
-// Bytes that are not UTF-8 pass unchanged: the daemon's decoder replaces them.
-static void append_json(struct text *text, const char *bytes, size_t length) {
-  static const char digits[] = "0123456789abcdef";
-  append(text, "\"", 1);
-  for (size_t i = 0; i < length; i++) {
-    unsigned char byte = (unsigned char)bytes[i];
-    char escaped[] = {'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]};
-    if (byte == '"' || byte == '\\') append(text, (char[]){'\\', (char)byte}, 2);
-    else if (byte < 0x20) append(text, escaped, sizeof escaped);
-    else append(text, bytes + i, 1);
-  }
-  append(text, "\"", 1);
-}
 
 static long now_ms(void) {
   struct timespec now;
@@ -101,23 +64,27 @@ static const char *variable(const char *name) {
   return value ? value : "";
 }
 
-static int left_ms(void) {
-  long left = deadline_ms - now_ms();
-  return left > 0 ? (int)left : 0;
-}
-
-// Waits until the descriptor is ready, at most that long; false when the time is over.
-static bool wait_for(int fd, short events, int ms) {
+// Waits until the descriptor is ready. False from that moment on, ready or not: nobody can hold us
+// by sending a byte now and then.
+static bool wait_until(long moment_ms, int fd, short events) {
   struct pollfd entry = {fd, events, 0};
-  int ready = poll(&entry, 1, ms);
-  return ready > 0 || (ready < 0 && errno == EINTR && left_ms() > 0);
+  for (long left; (left = moment_ms - now_ms()) > 0;) {
+    int ready = poll(&entry, 1, (int)left);
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+  errno = ETIMEDOUT;
+  return false;
 }
 
 static int finish(const char *bytes, size_t length, int exit_code) {
+  long moment_ms = now_ms() + STDOUT_MS_MAX;
   while (length > 0) {
-    ssize_t written = write(STDOUT_FILENO, bytes, length);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EAGAIN && wait_for(STDOUT_FILENO, POLLOUT, left_ms())) continue;
+    // A pipe that is ready takes that much without blocking.
+    size_t piece = length < PIPE_BUF ? length : PIPE_BUF;
+    bool is_ready = wait_until(moment_ms, STDOUT_FILENO, POLLOUT);
+    ssize_t written = is_ready ? write(STDOUT_FILENO, bytes, piece) : -1;
+    if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (written < 0) {
       dprintf(STDERR_FILENO, "eniway: cannot write the answer to stdout: %s\n", strerror(errno));
       return 1;
@@ -142,7 +109,7 @@ __attribute__((format(printf, 2, 3))) static int fail(int code, const char *form
   va_start(arguments, format);
   vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
-  struct text error = {answer_bytes, 0, BYTES_MAX, false};
+  struct text error = {error_bytes, 0, BYTES_MAX, false};
   snprintf(head, sizeof head, "{\"cniVersion\":\"%s\",\"code\":%d,\"msg\":", answer_version(),
            code);
   append_string(&error, head);
@@ -151,109 +118,7 @@ __attribute__((format(printf, 2, 3))) static int fail(int code, const char *form
   return finish(error.bytes, error.length, 1);
 }
 
-// The scanner of the configuration. The text ends in a zero, which is never part of valid JSON.
-static const char *at = stdin_bytes;
-
-static void skip_space(void) { at += strspn(at, " \t\r\n"); }
-
-static bool take(char wanted) { return *at == wanted ? (at++, true) : false; }
-// The four digits of a \u escape; -1 when they are not.
-static int take_hex(void) {
-  int value = 0;
-  for (int i = 0; i < 4; i++, at++) {
-    int digit = tolower((unsigned char)*at);
-    if (!isxdigit(digit)) return -1;
-    value = value * 16 + (isdigit(digit) ? digit - '0' : digit - 'a' + 10);
-  }
-  return value;
-}
-
-// What follows a backslash as one character, 0 when it is \u beyond ASCII, -1 when it is no escape.
-static int take_escape(void) {
-  static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-  const char *known = *at ? strchr(plain, *at) : NULL;
-  if (known) return at++, meant[known - plain];
-  int value = take('u') ? take_hex() : -1;
-  return value < 0x80 ? value : 0;
-}
-
-// Decodes the rest of a string whose opening quote is taken. Escapes beyond ASCII count as cut: no
-// key or value we need has them, and the daemon reads the text itself.
-static bool take_string(struct text *out) {
-  while (*at != '"') {
-    if (!*at) return false;
-    int byte = *at++;
-    if (byte == '\\' && (byte = take_escape()) < 0) return false;
-    if (byte == 0) out->is_cut = true;
-    append(out, &(char){(char)byte}, 1);
-  }
-  return take('"');
-}
-
-// Skips any value. Nesting is counted, not checked: the daemon parses the text again.
-static bool skip_value(void) {
-  struct text nowhere = {0};
-  const char *start = at;
-  for (int depth = 0; *at;) {
-    if (depth == 0 && strchr(",}] \t\r\n", *at)) return at > start;
-    char byte = *at++;
-    if (byte == '"' && !take_string(&nowhere)) return false;
-    if (byte == '{' || byte == '[') depth++;
-    if (byte == '}' || byte == ']') depth--;
-    if (depth == 0 && strchr("\"}]", byte)) return true;
-  }
-  return false;
-}
-
-// The string at this place as a C string; empty when it is another type or had to be cut.
-static bool take_text(char *bytes, size_t size) {
-  struct text out = {bytes, 0, size - 1, false};
-  bytes[0] = 0;
-  if (!take('"')) return skip_value();
-  if (!take_string(&out)) return false;
-  bytes[out.is_cut ? 0 : out.length] = 0;
-  return true;
-}
-
-static bool take_timeout(void) {
-  char *end;
-  long value = isdigit((unsigned char)*at) ? strtol(at, &end, 10) : 0;
-  bool is_whole = value >= 1 && value <= TIMEOUT_SECONDS_MAX && strchr(",} \t\r\n", *end);
-  config.timeout_seconds = is_whole ? value : TIMEOUT_SECONDS_DEFAULT;
-  return skip_value();
-}
-
-// Of equal keys the last one counts, as in the daemon's parser.
-static bool take_member(void) {
-  char key[32];
-  if (*at != '"' || !take_text(key, sizeof key)) return false;
-  skip_space();
-  if (!take(':')) return false;
-  skip_space();
-  config.has_socket |= !strcmp(key, "socket");
-  if (!strcmp(key, "socket")) return take_text(config.socket, sizeof config.socket);
-  if (!strcmp(key, "cniVersion")) return take_text(config.version, sizeof config.version);
-  if (!strcmp(key, "timeoutSeconds")) return take_timeout();
-  return skip_value();
-}
-
-static bool is_config_object(void) {
-  skip_space();
-  if (!take('{')) return false;
-  for (skip_space(); *at != '}'; skip_space()) {
-    if (!take_member()) return false;
-    skip_space();
-    // A comma before the closing brace is let through; the daemon refuses it.
-    if (!take(',') && *at != '}') return false;
-  }
-  at++;
-  skip_space();
-  return at == input.bytes + input.length;
-}
-
-static void read_config(void) {
-  config.is_object = is_config_object();
-  if (!config.has_socket) strcpy(config.socket, DEFAULT_SOCKET);
+static void set_deadline(void) {
   long ms = config.timeout_seconds * 1000, ms_max = ms;
   if (!strcmp(command, "STATUS")) ms_max = STATUS_MS_MAX;
   if (!strcmp(command, "VERSION")) ms_max = VERSION_MS_MAX;
@@ -264,13 +129,14 @@ static void read_config(void) {
 static int read_stdin(void) {
   bool is_version = !strcmp(command, "VERSION");
   if (is_version && isatty(STDIN_FILENO)) return 0;
+  long moment_ms = is_version ? started_ms + VERSION_STDIN_MS : deadline_ms;
   while (input.length < input.limit) {
-    int patience_ms = is_version ? VERSION_STDIN_MS : left_ms();
-    if (!wait_for(STDIN_FILENO, POLLIN, patience_ms)) return is_version ? 0 : ETIMEDOUT;
-    ssize_t count = read(STDIN_FILENO, input.bytes + input.length, input.limit - input.length);
+    size_t room = input.limit - input.length;
+    bool is_ready = wait_until(moment_ms, STDIN_FILENO, POLLIN);
+    ssize_t count = is_ready ? read(STDIN_FILENO, input.bytes + input.length, room) : -1;
     if (count == 0) return 0;
-    if (count < 0 && errno != EINTR && errno != EAGAIN) return is_version ? 0 : errno;
     if (count > 0) input.length += (size_t)count;
+    else if (errno != EINTR && errno != EAGAIN) return is_version ? 0 : errno;
   }
   return EFBIG;
 }
@@ -283,7 +149,10 @@ static bool is_forwarded(const char *variable) {
 static void write_body(void) {
   const char *separator = "";
   append_string(&body, "{\"environment\":{");
-  for (char **variable = environ; *variable; variable++) {
+  char **variable = environ;
+  while (*variable) variable++;
+  // Backwards, because of equal names the first one counts in C and the last one in JSON.
+  while (variable-- > environ) {
     const char *equals = strchr(*variable, '=');
     if (!equals || !is_forwarded(*variable)) continue;
     append_string(&body, separator);
@@ -333,7 +202,7 @@ static bool send_call(int fd) {
     // It may have refused the call before reading all of it; then its answer is waiting.
     else if (errno == EPIPE || errno == ECONNRESET) return true;
     else if (errno != EAGAIN && errno != EINTR) return give_up(strerror(errno));
-    else if (!wait_for(fd, POLLOUT, left_ms())) return too_late();
+    else if (!wait_until(deadline_ms, fd, POLLOUT)) return too_late();
   }
   return true;
 }
@@ -365,7 +234,7 @@ static bool receive_answer(int fd) {
   while (!is_answer_complete()) {
     size_t room = answer.limit - answer.length;
     if (room == 0) return give_up("its answer is larger than 1 MiB");
-    if (!wait_for(fd, POLLIN, left_ms())) return too_late();
+    if (!wait_until(deadline_ms, fd, POLLIN)) return too_late();
     ssize_t count = recv(fd, answer.bytes + answer.length, room, 0);
     if (count > 0) answer.length += (size_t)count;
     else if (count == 0) return give_up("it closed the connection before its answer was complete");
@@ -433,9 +302,11 @@ static int keep_del(const char *container, const char *interface) {
 static int delete_later(void) {
   const char *container = variable("CNI_CONTAINERID"), *interface = variable("CNI_IFNAME");
   bool is_short = strlen(container) + strlen(interface) <= NAME_MAX - 16;
-  if (!*container || !*interface || !is_short || strchr(container, '/') || strchr(interface, '/'))
-    return fail(BAD_ENVIRONMENT, "DEL needs CNI_CONTAINERID and CNI_IFNAME, not empty and without "
-                "slashes; they are \"%s\" and \"%s\"", container, interface);
+  // The daemon takes no file whose name begins with a dot.
+  if (!*container || !*interface || !is_short || *container == '.' || strchr(container, '/') ||
+      strchr(interface, '/'))
+    return fail(BAD_ENVIRONMENT, "DEL needs CNI_CONTAINERID and CNI_IFNAME, not empty, without "
+                "slashes and leading dot; they are \"%s\" and \"%s\"", container, interface);
   if (!config.is_object)
     return fail(DECODING, "the network configuration on stdin is not one JSON object");
   return keep_del(container, interface);
@@ -467,9 +338,10 @@ static int without_daemon(void) {
 static int run_cli(char **arguments) {
   char path[PATH_MAX + 16];
   ssize_t length = readlink("/proc/self/exe", path, PATH_MAX);
-  path[length > 0 ? length : 0] = 0;
-  char *slash = strrchr(path, '/');
-  strcpy(slash ? slash + 1 : path, "eniway-cli");
+  // Without /proc it would be beside us in an image's root, and never in the working directory.
+  if (length <= 0) path[0] = '/', length = 1;
+  path[length] = 0;
+  strcpy(strrchr(path, '/') + 1, "eniway-cli");
   execv(path, arguments);
   dprintf(STDERR_FILENO, "eniway: this is the CNI plugin; the command \"%s\" needs %s, which "
           "cannot be run: %s\n", arguments[1], path, strerror(errno));
@@ -482,23 +354,24 @@ static int print_about(void) {
   return 0;
 }
 
-// A closed descriptor would be reused by the socket, and the answer sent back to the daemon. Opened
-// the wrong way round, reading and writing fail as they should.
+// A closed descriptor would be reused by the socket, and the answer sent back to the daemon. The
+// root is there where /dev/null is not, and a mere path can neither be read nor written.
 static void guard_descriptors(void) {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-    if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    if (fcntl(fd, F_GETFD) < 0) (void)!open("/", O_PATH);
 }
 
 int main(int count, char **arguments) {
   started_ms = now_ms();
-  deadline_ms = started_ms + TIMEOUT_SECONDS_DEFAULT * 1000;
-  guard_descriptors();
   command = variable("CNI_COMMAND");
   if (!*command) return count > 1 ? run_cli(arguments) : print_about();
+  guard_descriptors();
   signal(SIGPIPE, SIG_IGN);
+  set_deadline();
   int error = read_stdin();
   if (error == 0) {
-    read_config();
+    config = scan_config(input.bytes, input.length);
+    set_deadline();
     write_body();
   }
   if (error == EFBIG || body.is_cut)

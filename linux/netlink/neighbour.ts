@@ -20,15 +20,34 @@ export type NewNeighbour = Pick<Neighbour, 'index' | 'address'> & { readonly mac
 export const replaceNeighbour = (entry: NewNeighbour): Request => ({
   type: RTM_NEWNEIGH,
   flags: CHANGE.replace,
-  header: neighbourHeader(entry),
+  header: neighbourHeader(entry, { state: NUD_PERMANENT }),
   attributes: [address(NDA_DST, entry.address), mac(NDA_LLADDR, entry.mac)],
+})
+
+/**
+ * Tells the kernel a neighbour's MAC until it hears of another one. The entry is not collected when
+ * there are many, and does not count among them (NTF_EXT_LEARNED, net/core/neighbour.c).
+ */
+export const teachNeighbour = (entry: NewNeighbour): Request => ({
+  type: RTM_NEWNEIGH,
+  flags: CHANGE.replace,
+  header: neighbourHeader(entry, { state: NUD_STALE, flags: NTF_EXT_LEARNED }),
+  attributes: [address(NDA_DST, entry.address), mac(NDA_LLADDR, entry.mac)],
+})
+
+/** Has the kernel answer on a link for an IPv4 address that is not its own. */
+export const answerFor = (entry: Pick<Neighbour, 'index' | 'address'>): Request => ({
+  type: RTM_NEWNEIGH,
+  flags: CHANGE.replace,
+  header: neighbourHeader(entry, { state: NUD_PERMANENT, flags: NTF_PROXY }),
+  attributes: [address(NDA_DST, entry.address)],
 })
 
 /** Removes a neighbour; ENOENT when there is none. */
 export const removeNeighbour = (entry: Pick<Neighbour, 'index' | 'address'>): Request => ({
   type: RTM_DELNEIGH,
   flags: CHANGE.remove,
-  header: neighbourHeader(entry),
+  header: neighbourHeader(entry, { state: NUD_PERMANENT }),
   attributes: [address(NDA_DST, entry.address)],
 })
 
@@ -61,13 +80,20 @@ const RTM_DELNEIGH = 29
 const RTM_GETNEIGH = 30
 const NDA_DST = 1
 const NDA_LLADDR = 2
+const NUD_STALE = 0x04
 const NUD_PERMANENT = 0x80
+const NTF_PROXY = 0x08
+const NTF_EXT_LEARNED = 0x10
 const NEIGHBOUR_HEADER_BYTES = 12
 
-const neighbourHeader = (entry: Pick<Neighbour, 'index' | 'address'>): Buffer => {
+const neighbourHeader = (
+  entry: Pick<Neighbour, 'index' | 'address'>,
+  { state, flags = 0 }: { readonly state: number; readonly flags?: number },
+): Buffer => {
   const header = Buffer.alloc(NEIGHBOUR_HEADER_BYTES)
   header.writeUInt8(linuxFamily(entry.address), 0)
   header.writeInt32LE(entry.index, 4)
-  header.writeUInt16LE(NUD_PERMANENT, 8)
+  header.writeUInt16LE(state, 8)
+  header.writeUInt8(flags, 10)
   return header
 }

@@ -165,6 +165,7 @@ export const desired = (
     gateways: [ip(gateway)],
   })),
   pods,
+  delegated: [],
   leavingLinks: [],
   nat: { isEnabled: true, insideCidrs: [cidr('10.0.0.0/16')] },
   ...more,
@@ -232,7 +233,7 @@ export const makeMany = (count: number): { readonly paths: readonly string[]; re
 
 /**
  * The node's state as sorted lines: links, IPv4 addresses, rules, routes but those of link-local
- * IPv6 (which come when they like), permanent neighbours, sysctls and nftables. `handles` also
+ * IPv6 (which come when they like), permanent and taught neighbours, sysctls and nftables. `handles` also
  * tells whether rules were loaded anew.
  */
 export const dumpNode = ({ node }: Lab, options: { readonly handles?: boolean } = {}): string => {
@@ -245,7 +246,8 @@ export const dumpNode = ({ node }: Lab, options: { readonly handles?: boolean } 
     ...lines('ip', 'rule'),
     ...lines('ip', '-6', 'rule').map(line => `6 ${line}`),
     ...lines('ip', 'route', 'show', 'table', 'all').filter(line => !/fe80:|ff00:/.test(line)),
-    ...lines('ip', 'neighbour', 'show', 'nud', 'permanent'),
+    ...lines('ip', 'neighbour', 'show', 'nud', 'permanent').filter(line => !isTaught(line)),
+    ...taught(node),
     ...rulesetLines(runIn(node, 'nft', ...list)),
     ...sysctls.map(name => `${name} ${runIn(node, 'cat', `/proc/sys/net/ipv4/${name}`).trim()}`),
   ]
@@ -254,6 +256,15 @@ export const dumpNode = ({ node }: Lab, options: { readonly handles?: boolean } 
     .sort()
     .join('\n')
 }
+
+// What the kernel was told of pods; how sure it is of it changes by itself.
+const taught = (node: Namespace): readonly string[] =>
+  runIn(node, 'ip', 'neighbour', 'show', 'nud', 'all')
+    .split('\n')
+    .filter(isTaught)
+    .map(line => line.replace(/ [A-Z]+ *$/, ''))
+
+const isTaught = (line: string): boolean => line.includes('extern_learn')
 
 // Elements one a line, because nft prints several in a line and in the order of their hashes.
 const rulesetLines = (text: string): readonly string[] =>

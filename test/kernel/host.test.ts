@@ -81,7 +81,7 @@ describe('a pod is wired', () => {
     )
     const [address] = pod.ips
     expect(made).toEqual([
-      `${address} dev ${pod.hostName} lladdr ${pod.podMac} PERMANENT`,
+      `${address} dev ${pod.hostName} lladdr ${pod.podMac} extern_learn`,
       `${address} dev ${pod.hostName} table 200 proto 226 scope link src 10.0.0.10`,
       `element "${pod.hostName}" . ${address} : goto pod_2`,
     ])

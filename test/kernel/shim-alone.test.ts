@@ -167,10 +167,11 @@ test('a DEL that cannot be kept is an error with both reasons', async () => {
 
 test('a DEL that could never be done is not kept', async () => {
   const keys = (container: string, name: string) =>
-    `1.0.0 4 DEL needs CNI_CONTAINERID and CNI_IFNAME, not empty and without slashes; they are "${container}" and "${name}"`
+    `1.0.0 4 DEL needs CNI_CONTAINERID and CNI_IFNAME, not empty, without slashes and leading dot; they are "${container}" and "${name}"`
   const stdin = configFor(place.socket)
   await check({ command: 'DEL', stdin, env: { CNI_CONTAINERID: '' } }, keys('', 'eth0'))
   await check({ command: 'DEL', stdin, env: { CNI_IFNAME: '../x' } }, keys('c1', '../x'))
+  await check({ command: 'DEL', stdin, env: { CNI_CONTAINERID: '.x' } }, keys('.x', 'eth0'))
   const long = 'c'.repeat(300)
   await check({ command: 'DEL', stdin, env: { CNI_CONTAINERID: long } }, keys(long, 'eth0'))
   await check(

@@ -212,6 +212,10 @@ const actionText = (action: Action): string => {
       return `wirePod ${action.sandbox.key} ${action.wiring.ips.join()} slot ${action.wiring.slot}`
     case 'unwirePod':
       return `unwirePod ${action.key} ${action.wiring.ips.join()}`
+    case 'admitPod':
+      return `admitPod ${action.sandbox.key} ${action.wiring.ips.join()}`
+    case 'dismissPod':
+      return `dismissPod ${action.key} ${action.wiring.ips.join()}`
     case 'reconcileHost':
       return `reconcileHost ${action.wiring.nics.length} nics ${action.wiring.pods.length} pods`
     case 'describeNode':
@@ -230,6 +234,8 @@ const answerText = (answer: Answer): string => {
   switch (answer.kind) {
     case 'added':
       return `added ${answer.sandbox.key} ${answer.wiring.ips.join()}`
+    case 'delegated':
+      return `delegated ${answer.sandbox.key} ${answer.ips.map(({ ip }) => ip).join()}`
     case 'addFailed':
       return `addFailed ${answer.request.key} ${answer.reason.code}: ${answer.reason.message}`
     case 'deleted':

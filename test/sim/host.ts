@@ -38,12 +38,19 @@ export const createHost = (parts: HostParts): Host => {
       parts.notify({ kind: 'unwired', pod, outcome })
       return outcome
     },
+    // The simulated runtime asks for no addresses alone.
+    admitPod: refuseDelegated,
+    dismissPod: refuseDelegated,
     reconcile: desired => {
       const report = reconcile(parts, background, desired)
       parts.notify({ kind: 'reconciled', desired, report })
       return report
     },
   }
+}
+
+const refuseDelegated = (): never => {
+  throw new Error('the simulated host has no pods that other plugins connect')
 }
 
 type Background = {

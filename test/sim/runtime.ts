@@ -137,6 +137,7 @@ export const createSimRuntime = (parts: RuntimeParts): SimRuntime => {
         netns: pod.netns,
         pod: { namespace: 'sim', name: pod.containerId, uid: pod.containerId },
         pool: chance.happens(0.01) ? poolName('unheard-of') : defaultPool,
+        delegator: undefined,
       },
       arrivedAt: at,
       deadline: after(at, chance.scaled(2_000, 90_000)),
@@ -204,6 +205,8 @@ export const createSimRuntime = (parts: RuntimeParts): SimRuntime => {
       switch (answer.kind) {
         case 'added':
           return added(pod, answer.wiring.ips)
+        case 'delegated':
+          throw new Error(`${pod.key} asked for an interface and got addresses alone`)
         case 'addFailed':
           return void (pod.phase === 'adding' && scheduler.in(100, () => stop(pod)))
         case 'deleted':

@@ -101,6 +101,8 @@ export const reasons = (world: World, fail: Fail): Checker => {
         return maximum !== undefined && isAbove(world, maximum)
       case 'UnknownPool':
         return call.request.pool !== defaultPool
+      case 'Unservable':
+        return call.request.delegator !== undefined
       case 'Canceled':
         return deletedKeys.has(call.request.key)
       case 'HostNotReady':
