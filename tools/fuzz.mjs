@@ -104,7 +104,7 @@ const runLibFuzzer = seconds => {
   return Number(executions)
 }
 
-// AFL++ keeps its own queue; what it found is handed to libFuzzer's folder, and the crashes to ours.
+// AFL++ keeps its own queue: what it found goes to libFuzzer's folder, and the crashes to ours.
 const runAfl = seconds => {
   const output = join(work, 'afl')
   rmSync(output, { recursive: true, force: true })
