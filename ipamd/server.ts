@@ -73,7 +73,8 @@ const route = async (
   response: ServerResponse,
   { state, now, metrics }: StateParts,
 ): Promise<void> => {
-  const url = new URL(request.url ?? '/', 'http://localhost')
+  const url = URL.parse(request.url ?? '/', 'http://localhost')
+  if (url === null) return send(response, 400, { error: `${request.url} is no path` })
   if (request.method !== 'GET') return send(response, 405, { error: 'only GET is answered here' })
   switch (url.pathname) {
     case '/metrics':

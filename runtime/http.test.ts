@@ -1,8 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { serve } from './http.ts'
 
@@ -73,4 +75,27 @@ test('closing lets a request finish and cuts one that never does', async () => {
   await begun.promise
   await stuck.close(0)
   await refused
+})
+
+test('what is no HTTP is told so in one sentence', async () => {
+  const server = await serve({ kind: 'loopback', port: 0 }, (_, response) => response.end('hello'))
+  const say = (bytes: string) =>
+    new Promise<string>((resolve, reject) => {
+      const peer = connect(server.port, '127.0.0.1', () => peer.write(bytes))
+      peer.once('error', reject)
+      text(peer).then(resolve, reject)
+    })
+  const lines = ['connection: close', 'content-type: text/plain; charset=utf-8']
+  expect(await say('HELO you\r\n\r\n')).toBe(
+    [
+      'HTTP/1.1 400 Bad Request',
+      ...lines,
+      'content-length: 80',
+      '',
+      'the request cannot be read as HTTP/1.1: Parse Error: Invalid method encountered\n',
+    ].join('\r\n'),
+  )
+  expect(await say(`GET / HTTP/1.1\r\nA: ${'x'.repeat(20_000)}`)).toMatch(/^HTTP\/1\.1 431 Request/)
+  expect(await say('GET / HTTP/1.1\r\nConnection: close\r\n\r\n')).toMatch(/hello/)
+  await server.close(1000)
 })

@@ -4,6 +4,7 @@
 import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import { type RequestListener, type Server, createServer } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 export type Address =
   | { readonly kind: 'unix'; readonly path: string }
@@ -23,8 +24,10 @@ export const serve = async (
   listener: RequestListener,
   onConnection: (socket: Socket) => void = () => undefined,
 ): Promise<HttpServer> => {
-  const server = createServer(listener)
+  // Node refuses a request without one in no words, and a unix socket has no host.
+  const server = createServer({ requireHostHeader: false }, listener)
   server.on('connection', onConnection)
+  server.on('clientError', refuseUnreadable)
   if (address.kind === 'unix') {
     await clearDeadSocket(address.path)
     await listen(server, { path: address.path })
@@ -35,6 +38,24 @@ export const serve = async (
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : 0
   return { port, close: drainMs => close(server, drainMs) }
+}
+
+const statuses: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+// Whoever sends what is no HTTP is told so in one sentence, and cut off.
+const refuseUnreadable = (error: NodeJS.ErrnoException, socket: Duplex): void => {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
+  const text = `the request cannot be read as HTTP/1.1: ${error.message}\n`
+  const lines = [
+    `HTTP/1.1 ${statuses[error.code ?? ''] ?? '400 Bad Request'}`,
+    'connection: close',
+    'content-type: text/plain; charset=utf-8',
+    `content-length: ${Buffer.byteLength(text)}`,
+  ]
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${text}`, () => socket.destroy())
 }
 
 const listen = (server: Server, where: { path: string } | { host: string; port: number }) =>

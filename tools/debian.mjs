@@ -23,6 +23,13 @@ const groups = {
     podman: 'podman',
     '/var/lib/dpkg/info/busybox-static.list': 'busybox-static',
   },
+  // libFuzzer and the sanitizers are in a package of their own, named after clang's version.
+  fuzz: {
+    clang: 'clang',
+    'llvm-cov': 'llvm',
+    '/usr/lib/llvm-14/lib/clang/14.0.6/lib': 'libclang-rt-14-dev',
+  },
+  afl: { 'afl-fuzz': 'afl++' },
   peer: { '/usr/lib/cni/ptp': 'containernetworking-plugins' },
 }
 

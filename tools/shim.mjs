@@ -17,7 +17,7 @@ export const shimPath = join(root, 'dist', 'bin', 'eniway')
 // musl's start code ignores the segment of relro, which costs a page all the same.
 const flags = [
   '-std=c11 -Os -s -static -Wall -Wextra -Werror',
-  '-ffunction-sections -fno-asynchronous-unwind-tables',
+  '-fno-pie -no-pie -ffunction-sections -fno-asynchronous-unwind-tables',
   '-Wl,--gc-sections -Wl,--build-id=none -Wl,-z,noseparate-code -Wl,-z,norelro',
 ].flatMap(group => group.split(' '))
 

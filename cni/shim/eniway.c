@@ -33,6 +33,7 @@
 
 enum {
   HEAD_BYTES_MAX = 512,   // of our request's head
+  MESSAGE_BYTES_MAX = PATH_MAX + 1024,
   STATUS_MS_MAX = 5000,   // the runtime asks every few seconds and waits for the answer
   VERSION_MS_MAX = 1000,  // after that we know the answer ourselves
   VERSION_STDIN_MS = 100, // VERSION needs no stdin, and some callers leave it open
@@ -44,7 +45,8 @@ enum { BAD_ENVIRONMENT = 4, IO = 5, DECODING = 6, BAD_CONFIG = 7, LATER = 11, UN
 
 // Never written pages cost nothing. The last byte of stdin and answer stays zero, to end the text.
 static char stdin_bytes[BYTES_MAX + 2], call_bytes[HEAD_BYTES_MAX + BYTES_MAX];
-static char answer_bytes[BYTES_MAX + 1], error_bytes[BYTES_MAX];
+static char answer_bytes[BYTES_MAX + 1];
+static char error_bytes[6 * MESSAGE_BYTES_MAX + 128]; // an escape has six characters
 static struct text input = {stdin_bytes, 0, BYTES_MAX + 1, false};
 static struct text body = {call_bytes + HEAD_BYTES_MAX, 0, BYTES_MAX, false};
 static struct text answer = {answer_bytes, 0, BYTES_MAX, false};
@@ -95,21 +97,27 @@ static int finish(const char *bytes, size_t length, int exit_code) {
   return exit_code;
 }
 
+// Others could end the JSON string they are printed in.
+static bool is_version_plain(void) {
+  return *config.version && config.version[strspn(config.version, "0123456789.")] == 0;
+}
+
 static const char *answer_version(void) {
   char quoted[sizeof config.version + 2];
   if (config.is_object && config.version[0] == 0) return "0.1.0";
   snprintf(quoted, sizeof quoted, "\"%s\"", config.version);
-  return strstr(SUPPORTED_VERSIONS, quoted) ? config.version : NEWEST_VERSION;
+  bool is_known = is_version_plain() && strstr(SUPPORTED_VERSIONS, quoted);
+  return is_known ? config.version : NEWEST_VERSION;
 }
 
 // Prints the error object of the specification and returns the exit code.
 __attribute__((format(printf, 2, 3))) static int fail(int code, const char *format, ...) {
-  char message[PATH_MAX + 1024], head[128];
+  char message[MESSAGE_BYTES_MAX], head[128];
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
-  struct text error = {error_bytes, 0, BYTES_MAX, false};
+  struct text error = {error_bytes, 0, sizeof error_bytes, false};
   snprintf(head, sizeof head, "{\"cniVersion\":\"%s\",\"code\":%d,\"msg\":", answer_version(),
            code);
   append_string(&error, head);
@@ -260,10 +268,9 @@ static bool ask_daemon(int *exit_code) {
 }
 
 static int print_version(void) {
-  char text[256], *asked = config.version;
-  bool is_readable = *asked && asked[strspn(asked, "0123456789.")] == 0;
+  char text[256];
   int length = snprintf(text, sizeof text, "{\"cniVersion\":\"%s\",\"supportedVersions\":[%s]}\n",
-                        is_readable ? asked : NEWEST_VERSION, SUPPORTED_VERSIONS);
+                        is_version_plain() ? config.version : NEWEST_VERSION, SUPPORTED_VERSIONS);
   return finish(text, (size_t)length, 0);
 }
 

@@ -7,10 +7,16 @@ export type JsonObject = Readonly<Record<string, unknown>>
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
+// JSON.parse takes any depth, but writing such a value again overflows the stack.
+const levelsMax = 500
+
 /** Parses one JSON object; anything else is failure 6 saying what was found in `where`. */
 export const parseObject = (text: string, where: string): Parsed<JsonObject> => {
   try {
     const value: unknown = JSON.parse(text)
+    if (isTooDeep(value)) {
+      return failed(codes.decoding, `${where} is nested more than ${levelsMax} levels deep`)
+    }
     return isObject(value)
       ? parsed(value)
       : failed(codes.decoding, `${where} must hold one JSON object, not ${show(value)}`)
@@ -19,6 +25,16 @@ export const parseObject = (text: string, where: string): Parsed<JsonObject> => 
     return failed(codes.decoding, `${where} cannot be read as JSON: ${reason}`)
   }
 }
+
+const isTooDeep = (value: unknown): boolean => {
+  let containers = [value].filter(isContainer)
+  for (let levels = 0; levels < levelsMax && containers.length > 0; levels++) {
+    containers = containers.flatMap(entry => Object.values(entry).filter(isContainer))
+  }
+  return containers.length > 0
+}
+
+const isContainer = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 /** A value for an error message: as JSON, cut to a readable length. */
 export const show = (value: unknown): string => {
