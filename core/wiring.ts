@@ -27,7 +27,7 @@ export type DelegatedWiring = {
   readonly sandbox: SandboxKey
   readonly slot: number
   readonly ips: readonly Ip[]
-  /** Name of the bridge that leads to the pod; undefined when the plugin makes the routes itself. */
+  /** Name of the bridge that leads to the pod; undefined when the plugin makes the routes. */
   readonly bridge: string | undefined
 }
 

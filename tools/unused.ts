@@ -20,7 +20,7 @@ const started = [
   /^cni\/template\/plugin\.ts$/,
   /^emulator\/(launch-inside|fabric\/tools\/.*)\.ts$/,
   /^test\/.*(\.test|-program)\.ts$/,
-  /^test\/e2e\/bad-days\/tools\//,
+  /^test\/e2e\/(bad-days|chaining)\/tools\//,
   /\.test\.ts$/,
   /\.d\.mts$/,
   /^vitest\.config\.ts$/,
