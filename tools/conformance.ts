@@ -1,13 +1,14 @@
-// Writes docs/conformance.md: the suite against our own executable and Debian's reference plugins,
-// as they are on this machine. Needs root, and the package containernetworking-plugins.
+// Writes docs/conformance.md: the suite against our own executable, Debian's reference plugins as
+// they are on this machine, and our own runtime. Needs root, and containernetworking-plugins.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { conform, type JudgedPoint, type Report } from '#cni/conform/suite.ts'
+import type { JudgedPoint, Report } from '#cni/conform/report.ts'
+import { conform } from '#cni/conform/suite.ts'
 import { parseSubject } from '#cni/conform/subject.ts'
-import { surroundings } from '#cli/conform/command.ts'
+import { conformOwnRuntime, surroundings } from '#cli/conform/command.ts'
 import { conformOurs } from '#cli/conform/ours.ts'
 import { version } from '#cli/version.ts'
 
@@ -85,25 +86,35 @@ const evidence = (report: Report, status: JudgedPoint['status']): string =>
     .map(({ id, evidence }) => `- ${id}: ${steady(evidence)}`)
     .join('\n')
 
-const pageOf = (reports: readonly Report[]): string => {
+const pageOf = (reports: readonly Report[], runtime: Report): string => {
   const [ours] = reports
   const debian = output('dpkg-query', '-W', '-f=${Version}', 'containernetworking-plugins')
   const failures = reports.map(report => {
     const text = evidence(report, 'fail')
     return `### ${report.plugin}\n\n${text === '' ? 'None.' : text}\n`
   })
-  return `# Conformance of CNI plugins
+  return `# Conformance to CNI
 
 <!-- Written by tools/conformance.ts; run it as root: node tools/conformance.ts -->
 
 The CNI specification 1.1.0, its conventions and its reference library, as ${ours?.points.length} points that a
-plugin executable passes or fails. \`eniway cni conform\` starts any plugin as a runtime does, in fresh
-network namespaces, and judges what it answers and what the kernel then looks like.
+plugin executable passes or fails, and ${runtime.points.length} for runtimes, which call plugins.
 
 \`\`\`
 eniway cni conform --bin-dir /usr/lib/cni --conflist FILE [--plugin TYPE] [--ifname lo] [--output json|junit]
-npm run -s conform                 # the same for our own executable, on an emulated node
+eniway cni conform --runtime [--output json|junit]     # the library eniway/cni/runtime
+npm run -s conform                 # our own executable, with its daemon on an emulated node
+npm run -s conform -- --runtime    # the same as the second
 \`\`\`
+
+With \`--output json\` each prints \`{plugin, versions, points: [{id, level, status, evidence, …}], totals}\`;
+the exit code is 1 when a point fails. Numbers are the same everywhere and stay the same; those that
+are missing in one table concern the other side.
+
+## Plugins
+
+\`eniway cni conform\` starts any plugin as a runtime does, in fresh network namespaces, and judges what
+it answers and what the kernel then looks like.
 
 A point is **n/a** when the plugin has nothing it is about, or when no run from outside can decide it;
 the reason is its evidence. Nothing that was not run counts as a pass. Levels: MUST, SHOULD and MAY of
@@ -125,6 +136,24 @@ ${failures.join('\n')}
 ## Why points do not apply to eniway
 
 ${ours === undefined ? '' : evidence(ours, 'n/a')}
+
+## Runtimes
+
+Who calls plugins has duties too: which version to choose, what to tell whom, what to remember, what
+must not run side by side. The library that \`eniway cni\` is made of is judged by real processes: each
+trial has a fresh directory with plugins that write down how they were called, real configuration
+files and a cache. Nothing of it needs root. That the points notice something is tested with copies
+of the library that have one fault each (\`test/kernel/conform/runtime-faults.ts\`).
+
+${table([runtime])}
+
+### Why points fail
+
+${evidence(runtime, 'fail') || 'None.'}
+
+### Why points do not apply
+
+${evidence(runtime, 'n/a')}
 `
 }
 
@@ -133,4 +162,4 @@ if (!existsSync(join(binDirectory, 'ptp'))) {
 }
 const reports = [await conformOurs({ cloud: 'aws', seed })]
 for (const [plugin, ifName] of references) reports.push(await judgeReference(plugin, ifName))
-writeFileSync(page, pageOf(reports))
+writeFileSync(page, pageOf(reports, await conformOwnRuntime()))

@@ -1,6 +1,6 @@
 // The command as a process, with plugins that are shell scripts.
 
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -43,6 +43,19 @@ const check = async (argv: readonly string[], want: Partial<Ended>, variables: o
 
 const quiet = {}
 
+test('an add that is told to end kills its plugin and takes down what it began', async () => {
+  place.behave('one', 'ADD', { run: 'exec sleep 60' })
+  const env = { PATH: process.env['PATH'], CNI_PATH: place.bin, NETCONFPATH: place.conf }
+  const argv = [main, 'cni', 'add', 'net', '/run/netns/ew-x', '--cache-dir', place.cacheDirectory]
+  const child = spawn(process.execPath, argv, { env, stdio: 'ignore' })
+  const ended = new Promise(resolve => child.once('close', resolve))
+  while (place.calls().length === 0) await new Promise(resolve => setTimeout(resolve, 5))
+  child.kill('SIGTERM')
+  expect(await ended).toBe(1)
+  expect(place.calls()).toEqual(['ADD one', 'DEL two', 'DEL one'])
+  expect(readdirSync(join(place.cacheDirectory, 'turns'))).toEqual([])
+})
+
 /** As cnitool does it: printf %s PATH | sha512sum | head -c 20. */
 const containerId = (path: string) =>
   `cnitool-${createHash('sha512').update(path).digest('hex').slice(0, 20)}`
@@ -79,7 +92,7 @@ test('eth0 by default; a failure is one sentence on stderr, and exit code 1', as
   const stderr = 'eniway cni add: plugin "one" failed ADD: no address (CNI code 11)\n'
   await check(['add', 'net', '/run/netns/ew-x'], { code: 1, stderr })
   expect(place.environment('one', 'ADD')).toMatchObject({ CNI_IFNAME: 'eth0' })
-  expect(existsSync(place.cacheDirectory)).toBe(false)
+  expect(existsSync(join(place.cacheDirectory, 'results'))).toBe(false)
 })
 
 test('what a plugin writes on stderr is passed on', async () => {

@@ -57,6 +57,8 @@ type Scene = {
   readonly network: Network
   readonly settings: CniSettings
   readonly flags: Flags
+  /** Aborts when this process is told to end. */
+  readonly signal: AbortSignal
 }
 
 /** The text for stdout. */
@@ -94,12 +96,17 @@ const command = (name: string, what: string): Command =>
 const perform = async (name: string, given: readonly unknown[], work: Work): Promise<void> => {
   const network = String(given[0])
   const flags = given.at(-2) as Flags
+  // A plugin that is running is killed, and what an add began is taken down again.
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => stop.abort())
+  }
   try {
     const settings = settingsFrom(ownVariables(), flags.ifname)
     if (settings.kind === 'failed') throw new UsageError(settings.message)
     const runtime = runtimeFor(settings.value, flags)
     const loaded = await loadNetwork(settings.value.confDirectory, network)
-    const scene = { runtime, settings: settings.value, flags }
+    const scene = { runtime, settings: settings.value, flags, signal: stop.signal }
     const outcome =
       loaded.kind === 'failed' ? loaded : await work({ ...scene, network: loaded.value })
     if (outcome.kind === 'failed') refuse(name, sentenceOf(outcome), 1)
@@ -135,29 +142,30 @@ const refuse = (name: string, why: string, exitCode: number): void => {
 const sentenceOf = ({ code, message, details }: Failure): string =>
   `${message}${details === '' ? '' : `; ${details}`} (CNI code ${code})`
 
-const add: NamespaceWork = async ({ runtime, network }, attachment) => {
-  const result = await runtime.add(network, attachment)
+const add: NamespaceWork = async ({ runtime, network, signal }, attachment) => {
+  const result = await runtime.add(network, attachment, signal)
   // Four blanks, as cnitool prints it.
   return result.kind === 'failed'
     ? result
     : parsed(`${JSON.stringify(result.value, undefined, 4)}\n`)
 }
 
-const check: NamespaceWork = async ({ runtime, network }, attachment) =>
-  silent(await runtime.check(network, attachment))
+const check: NamespaceWork = async ({ runtime, network, signal }, attachment) =>
+  silent(await runtime.check(network, attachment, signal))
 
-const del: NamespaceWork = async ({ runtime, network }, attachment) =>
-  silent(await runtime.del(network, attachment))
+const del: NamespaceWork = async ({ runtime, network, signal }, attachment) =>
+  silent(await runtime.del(network, attachment, signal))
 
-const gc: Work = async ({ runtime, network, flags }) => {
+const gc: Work = async ({ runtime, network, flags, signal }) => {
   const valid: readonly ValidAttachment[] | undefined = flags.keep?.map(keepOf)
-  return silent(await runtime.gc(network, valid))
+  return silent(await runtime.gc(network, valid, signal))
 }
 
-const status: Work = async ({ runtime, network }) => silent(await runtime.status(network))
+const status: Work = async ({ runtime, network, signal }) =>
+  silent(await runtime.status(network, signal))
 
-const versions: Work = async ({ runtime, network, flags }) => {
-  const support = await runtime.versions(network)
+const versions: Work = async ({ runtime, network, flags, signal }) => {
+  const support = await runtime.versions(network, signal)
   if (support.kind === 'failed') return support
   const isJson = flags.output === 'json'
   return parsed(isJson ? `${JSON.stringify(support.value)}\n` : supportText(support.value))

@@ -1,17 +1,23 @@
-// `eniway cni conform`: runs the conformance suite against any plugin executable. Exit code 0 when
-// no point fails, 1 when one does or the suite cannot run, 2 when it was called wrongly.
+// `eniway cni conform`: runs the conformance suite against any plugin executable, or against our
+// own runtime. Exit code 0 when no point fails, 1 when one does or the suite cannot run, 2 when it
+// was called wrongly.
 
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 import { reportJunit, reportText } from '#cni/conform/report.ts'
+import { ownRuntime } from '#cni/conform/runtime/own.ts'
+import { conformRuntime } from '#cni/conform/runtime/suite.ts'
 import { parseSubject } from '#cni/conform/subject.ts'
-import { conform, type Report, type SuiteOptions } from '#cni/conform/suite.ts'
+import type { Report } from '#cni/conform/report.ts'
+import { conform, type SuiteOptions } from '#cni/conform/suite.ts'
 import { parseObject } from '#cni/spec/json.ts'
+import { createClock } from '#runtime/clock.ts'
 
 export type ConformFlags = {
-  readonly binDir: string
-  readonly conflist: string
+  readonly binDir?: string
+  readonly conflist?: string
+  readonly runtime?: true
   readonly plugin?: string
   readonly ifname: string
   readonly hostNetns?: string
@@ -24,9 +30,13 @@ export type OutputFormat = 'text' | 'json' | 'junit'
 /** The command, for `eniway cni` to add to its own. */
 export const conformCommand = (): Command =>
   new Command('conform')
-    .description('Judge any CNI plugin executable by the 76 points for plugins.')
-    .requiredOption('--bin-dir <directory>', 'where the plugin and its delegates are')
-    .requiredOption('--conflist <file>', 'the configuration list that names the plugin')
+    .description(
+      'Judge any CNI plugin executable by the 76 points for plugins, or, with --runtime, ' +
+        'eniway cni itself by the 61 for runtimes.',
+    )
+    .option('--bin-dir <directory>', 'where the plugin and its delegates are')
+    .option('--conflist <file>', 'the configuration list that names the plugin')
+    .option('--runtime', 'judge the runtime behind eniway cni; no other option but --output counts')
     .option('--plugin <type>', 'which plugin of the list is judged (default: the first)')
     .option('--ifname <name>', 'CNI_IFNAME of the attachments', 'eth0')
     .option('--host-netns <path>', "the host's network namespace (default: a fresh one)")
@@ -41,19 +51,32 @@ export const conformCommand = (): Command =>
     })
 
 const run = async (flags: ConformFlags): Promise<number> => {
-  const options = await optionsOf(flags)
-  if (typeof options === 'string') return refuse(options, 2)
+  const options = flags.runtime === true ? 'runtime' : await optionsOf(flags)
+  if (typeof options !== 'string') return tell(() => conform(options), flags.output)
+  return options === 'runtime' ? tell(conformOwnRuntime, flags.output) : refuse(options, 2)
+}
+
+/** Judges, prints, and answers the exit code. */
+export const tell = async (judge: () => Promise<Report>, output: OutputFormat): Promise<number> => {
   try {
-    const report = await conform(options)
-    process.stdout.write(written(report, flags.output))
+    const report = await judge()
+    process.stdout.write(written(report, output))
     return report.totals.fail === 0 ? 0 : 1
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error), 1)
   }
 }
 
+/** Judges our own runtime. */
+export const conformOwnRuntime = (): Promise<Report> =>
+  conformRuntime({
+    subject: ownRuntime,
+    clock: createClock(),
+    progress: id => process.stderr.write(`eniway cni conform: point ${id}\n`),
+  })
+
 /** The report in that format, with its final line break. */
-export const written = (report: Report, format: OutputFormat): string => {
+const written = (report: Report, format: OutputFormat): string => {
   switch (format) {
     case 'text':
       return reportText(report)
@@ -66,9 +89,12 @@ export const written = (report: Report, format: OutputFormat): string => {
 
 /** Options of the suite, or one sentence about what is wrong with the flags. */
 const optionsOf = async (flags: ConformFlags): Promise<SuiteOptions | string> => {
-  const conflist = await readFile(flags.conflist, 'utf8').catch((error: Error) => error)
+  const { binDir: binDirectory, conflist: file, plugin } = flags
+  if (binDirectory === undefined || file === undefined) {
+    return 'name a plugin with --bin-dir and --conflist, or use --runtime; see --help'
+  }
+  const conflist = await readFile(file, 'utf8').catch((error: Error) => error)
   if (conflist instanceof Error) return `cannot read the list: ${conflist.message}`
-  const { binDir: binDirectory, plugin } = flags
   const subject = parseSubject({
     conflist,
     binDirectory,

@@ -5,14 +5,15 @@ import { copyFile, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
-import { conform, type Report } from '#cni/conform/suite.ts'
+import type { Report } from '#cni/conform/report.ts'
+import { conform } from '#cni/conform/suite.ts'
 import { parseSubject, type Subject, type SubjectOptions } from '#cni/conform/subject.ts'
 import { conflistName } from '#cni/conflist.ts'
 import type { JsonObject } from '#cni/spec/json.ts'
 import { netnsPath } from '#emulator/fabric/layout.ts'
 import type { PlatformName } from '#emulator/platform.ts'
 import { startNodes, type DemoNode, type Nodes } from '../demo/nodes.ts'
-import { surroundings, written, type OutputFormat } from './command.ts'
+import { conformOwnRuntime, surroundings, tell, type OutputFormat } from './command.ts'
 
 /** Machines whose first NIC alone holds the addresses the suite takes. */
 const instanceTypes: Readonly<Record<PlatformName, string>> = {
@@ -108,17 +109,11 @@ const untilWarm = async (node: DemoNode): Promise<void> => {
   }
 }
 
-type Flags = {
-  readonly cloud: PlatformName
-  readonly seed: string
-  readonly as: OursRole
-  readonly output: OutputFormat
-}
-
 /** The program behind `npm run conform`. */
 export const oursCommand = (): Command =>
   new Command('conform')
     .description('Judge our own executable, with its daemon on an emulated node.')
+    .option('--runtime', 'judge our runtime instead, which needs neither')
     .addOption(
       new Option('--cloud <name>', 'whose emulation')
         .choices(Object.keys(instanceTypes))
@@ -135,8 +130,15 @@ export const oursCommand = (): Command =>
         .choices(['json', 'text', 'junit'])
         .default('json'),
     )
-    .action(async ({ cloud, seed, as, output }: Flags) => {
-      const report = await conformOurs({ cloud, seed: Number(seed), as })
-      process.stdout.write(written(report, output))
-      process.exitCode = report.totals.fail === 0 ? 0 : 1
+    .action(async ({ cloud, seed, as, output, runtime }: Flags) => {
+      const judge = () => conformOurs({ cloud, seed: Number(seed), as })
+      process.exitCode = await tell(runtime === true ? conformOwnRuntime : judge, output)
     })
+
+type Flags = {
+  readonly cloud: PlatformName
+  readonly seed: string
+  readonly as: OursRole
+  readonly output: OutputFormat
+  readonly runtime?: true
+}

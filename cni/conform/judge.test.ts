@@ -83,7 +83,7 @@ test('a refusal has its code and its words; a plugin that was killed refused not
     wants(want('bad', names('CNI_IFNAME'))),
     `fail: bad: does not name CNI_IFNAME: ${summary.slice(5)}`,
   )
-  check(wants(want('dead', fails)), 'fail: dead: ended by a signal')
+  check(wants(want('dead', fails)), 'fail: dead: ended by a signal without a word')
 })
 
 test('points are numbered once, and without any execution none passes', () => {

@@ -1,6 +1,37 @@
-// A report as text for people and as JUnit XML for continuous integration.
+// What a run comes to: as a value, as text for people and as JUnit XML for continuous integration.
 
-import type { JudgedPoint, Report } from './suite.ts'
+import type { Level, Verdict } from './judge.ts'
+import type { Role } from './record.ts'
+
+/** One point and its verdict. */
+export type JudgedPoint = Verdict & {
+  readonly id: number
+  readonly level: Level
+  readonly section: string
+  readonly text: string
+}
+
+/** What a run comes to. */
+export type Report = {
+  readonly plugin: string
+  /** Of the specification, as the plugin says; only those this suite knows. */
+  readonly versions: readonly string[]
+  /** How the plugin works, or that it is a runtime. */
+  readonly role: Role | 'runtime'
+  readonly points: readonly JudgedPoint[]
+  readonly totals: { readonly pass: number; readonly fail: number; readonly 'n/a': number }
+}
+
+/** Counts the verdicts. */
+export const reportOf = (
+  head: Pick<Report, 'plugin' | 'versions' | 'role'>,
+  points: readonly JudgedPoint[],
+): Report => {
+  const count = (status: Verdict['status']) =>
+    points.filter(point => point.status === status).length
+  const totals = { pass: count('pass'), fail: count('fail'), 'n/a': count('n/a') }
+  return { ...head, points, totals }
+}
 
 /** Lines for a terminal. */
 export const reportText = (report: Report): string => {
@@ -10,7 +41,7 @@ export const reportText = (report: Report): string => {
       `${status.padEnd(4)} ${String(id).padStart(3)} ${level.padEnd(11)} ${text}\n     ${evidence}`,
   )
   return [
-    `${plugin}: ${role} plugin, CNI ${versions.join(', ')}`,
+    `${plugin}: ${role === 'runtime' ? role : `${role} plugin`}, CNI ${versions.join(', ')}`,
     ...lines,
     `${totals.pass} pass, ${totals.fail} fail, ${totals['n/a']} not applicable`,
     '',

@@ -1,9 +1,9 @@
 // The whole suite: runs every scenario in a lab, judges every point, cleans up.
 
 import { points } from './points/all.ts'
-import type { Verdict, Level } from './judge.ts'
 import { Lab, type LabOptions } from './lab.ts'
-import type { Recording, Role } from './record.ts'
+import type { Recording } from './record.ts'
+import { reportOf, type Report } from './report.ts'
 import { runAdd, runChained } from './scenarios/add.ts'
 import { runCheck, runCheckAlone } from './scenarios/check.ts'
 import { runConfig } from './scenarios/config.ts'
@@ -13,22 +13,6 @@ import { runArguments, runEnvironment } from './scenarios/environment.ts'
 import { live } from './scenarios/life.ts'
 import { runProcess } from './scenarios/process.ts'
 import { runGc, runStatus } from './scenarios/status.ts'
-
-export type JudgedPoint = Verdict & {
-  readonly id: number
-  readonly level: Level
-  readonly section: string
-  readonly text: string
-}
-
-export type Report = {
-  readonly plugin: string
-  /** Of the specification, as the plugin says; only those this suite knows. */
-  readonly versions: readonly string[]
-  readonly role: Role
-  readonly points: readonly JudgedPoint[]
-  readonly totals: { readonly pass: number; readonly fail: number; readonly 'n/a': number }
-}
 
 type Scenario = (lab: Lab) => Promise<void>
 
@@ -80,13 +64,5 @@ export const conform = async (options: SuiteOptions): Promise<Report> => {
 /** Judges what was recorded. */
 export const judge = (recording: Recording, plugin: string): Report => {
   const judged = points.map(({ judge, ...point }) => ({ ...point, ...judge(recording) }))
-  const count = (status: Verdict['status']) =>
-    judged.filter(point => point.status === status).length
-  return {
-    plugin,
-    versions: recording.versions,
-    role: recording.role,
-    points: judged,
-    totals: { pass: count('pass'), fail: count('fail'), 'n/a': count('n/a') },
-  }
+  return reportOf({ plugin, versions: recording.versions, role: recording.role }, judged)
 }

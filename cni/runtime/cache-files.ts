@@ -29,6 +29,10 @@ export type Cache = {
   readonly remove: (key: CacheKey) => Promise<Parsed<undefined>>
   /** Every entry that can be read, in the order of the files' names. */
   readonly list: () => Promise<Parsed<readonly CacheEntry[]>>
+  /** Those of one interface of one container, in whatever network. */
+  readonly listOf: (
+    sandbox: Pick<CacheKey, 'containerId' | 'ifName'>,
+  ) => Promise<Parsed<readonly CacheEntry[]>>
 }
 
 /** Opens nothing: the directory is made when something is first written. */
@@ -45,7 +49,18 @@ export const cacheIn = (cacheDirectory: string): Cache => {
         await rm(path, { force: true })
         return parsed(undefined)
       }),
-    list: () => guarded(`cannot list ${directory}`, () => list(directory)),
+    list: () => guarded(`cannot list ${directory}`, () => list(directory, '')),
+    listOf: ({ containerId, ifName }) =>
+      guarded(`cannot list ${directory}`, async () => {
+        const entries = await list(directory, `-${containerId}-${ifName}`)
+        if (entries.kind === 'failed') return entries
+        return parsed(
+          entries.value.filter(
+            ({ attachment }) =>
+              attachment.containerId === containerId && attachment.ifName === ifName,
+          ),
+        )
+      }),
   }
 }
 
@@ -123,10 +138,11 @@ const write = async ({ directory, path, text }: Written): Promise<Parsed<undefin
 }
 
 // A file that is not an entry is somebody else's, or gone by now: it is not ours to complain about.
-const list = async (directory: string): Promise<Parsed<readonly CacheEntry[]>> => {
+const list = async (directory: string, end: string): Promise<Parsed<readonly CacheEntry[]>> => {
   const names = await namesIn(directory)
+  const wanted = names.filter(name => !name.startsWith('.') && name.endsWith(end))
   const entries: CacheEntry[] = []
-  for (const name of names.filter(name => !name.startsWith('.')).toSorted()) {
+  for (const name of wanted.toSorted()) {
     const text = await readIfThere(join(directory, name)).catch(() => undefined)
     const content = text === undefined ? undefined : decodeContent(text, name)
     if (content?.kind === 'parsed' && content.value.kind === 'entry') {

@@ -109,12 +109,12 @@ const start = (run: Run, options: RunOptions, settle: (outcome: Outcome) => void
     settle(outcome)
   }
   const stop = (failure: Failure): void => {
+    // Not before it is gone: a DEL may follow. A grandchild that holds the pipes is not waited for.
+    child.removeAllListeners('close').once('exit', () => finish(failure))
     child.kill('SIGKILL')
-    // A grandchild may hold the pipes open; nobody waits for it.
     child.stdout.destroy()
     child.stderr.destroy()
-    child.unref()
-    finish(failure)
+    watch.stop()
   }
   const watch = watchOver(run, options, stop)
   child.once('error', error => finish(notStarted(run, error)))

@@ -14,6 +14,8 @@ export const runtimeCodes = {
   aborted: 113,
   /** The cache holds another attachment under the same file name. */
   cacheConflict: 114,
+  /** The container has an interface of that name already, as far as is remembered. */
+  alreadyAdded: 115,
 } as const
 
 /** Puts where it happened in front; code and details stay. */

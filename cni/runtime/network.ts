@@ -4,8 +4,9 @@
 import { chooseVersion } from '../spec/choice.ts'
 import { invalid } from '../spec/config.ts'
 import { codes, failed, parsed, type Parsed } from '../spec/failure.ts'
-import { isObject, parseObject, show, type JsonObject } from '../spec/json.ts'
+import { isObject, show, type JsonObject } from '../spec/json.ts'
 import { isName, nameRule } from '../spec/names.ts'
+import { parseExactly } from './exact.ts'
 import { within } from './failures.ts'
 
 /** One plugin of a network, with every key it was written with. */
@@ -33,13 +34,13 @@ export type Network = {
 
 /** Reads the text of a list. Plugins of other sources are appended by whoever finds them. */
 export const parseNetwork = (text: string, where: string): Parsed<Network> => {
-  const object = parseObject(text, where)
+  const object = parseExactly(text, where)
   return object.kind === 'failed' ? object : within(where, readNetwork(object.value, text))
 }
 
 /** Makes a list of a single-plugin file, which the specification dropped in 1.0.0 (point 23). */
 export const parseSingle = (text: string, where: string): Parsed<Network> => {
-  const object = parseObject(text, where)
+  const object = parseExactly(text, where)
   if (object.kind === 'failed') return object
   const { name, cniVersion } = object.value
   const list = { cniVersion, name, loadOnlyInlinedPlugins: true, plugins: [object.value] }
@@ -48,7 +49,7 @@ export const parseSingle = (text: string, where: string): Parsed<Network> => {
 
 /** Reads the text of one plugin's file in the folder of a network (point 13). */
 export const parsePluginFile = (text: string, where: string): Parsed<PluginConfig> => {
-  const object = parseObject(text, where)
+  const object = parseExactly(text, where)
   return object.kind === 'failed' ? object : within(where, readPlugin(object.value))
 }
 

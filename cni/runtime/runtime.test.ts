@@ -116,14 +116,54 @@ test('points 64 and 66: the first error ends an ADD, and everything is deleted',
   expect(cached()).toEqual([])
 })
 
-test('point 62: a second ADD that fails does not take the first down', async () => {
+test('point 62: no second ADD without a DEL, in no network, and the first stays', async () => {
   const runtime = runtimeWith()
-  await check(runtime.add(networkOf(), attachment), result)
-  place.behave('one', 'ADD', { stdout: '{"code":100,"msg":"eth0 exists"}', exitCode: 1 })
-  await check(runtime.add(networkOf(), attachment), '100 plugin "one" failed ADD: eth0 exists', [
-    'ADD one',
-  ])
+  await check(runtime.add(networkOf(), attachment), result, forward('ADD'))
+  const refusal =
+    '115 eth0 of container c1 was added to network "net" already; delete it there before it is added again'
+  await check(runtime.add(networkOf(), attachment), refusal, [])
+  await check(runtime.add(networkOf({ name: 'other' }), attachment), refusal, [])
   expect(cached()).toEqual(['net-c1-eth0'])
+  await check(runtime.del(networkOf(), attachment), 'done', backward('DEL'))
+  await check(runtime.add(networkOf({ name: 'other' }), attachment), result, forward('ADD'))
+})
+
+test('point 68: a network whose name is none is refused, however it was made', async () => {
+  const network = { ...networkOf(), name: '../net' }
+  const refusal = /must be a network name/
+  for (const verb of ['add', 'del', 'check'] as const) {
+    const outcome = await runtimeWith()[verb](network, attachment)
+    expect(outcome).toMatchObject({ code: 7, message: expect.stringMatching(refusal) })
+  }
+  expect(place.calls()).toEqual([])
+})
+
+test('point 95: CHECK and DEL get the arguments of the ADD when none are given', async () => {
+  const runtime = runtimeWith()
+  const plugins = [{ type: 'one', capabilities: { ips: true } }]
+  const network = networkOf({ plugins })
+  const added = {
+    ...attachment,
+    args: [['A', 'b']] as const,
+    capabilityArgs: { ips: ['10.0.0.9'] },
+  }
+  await check(runtime.add(network, added), result)
+  await check(runtime.check(network, attachment), 'done')
+  await check(runtime.del(network, attachment), 'done')
+  for (const verb of ['CHECK', 'DEL']) {
+    expect(place.environment('one', verb)).toMatchObject({ CNI_ARGS: 'A=b' })
+    expect(place.stdin('one', verb)['runtimeConfig']).toEqual({ ips: ['10.0.0.9'] })
+  }
+})
+
+test('points 19 and 128: a number is told as it is written', async () => {
+  const text =
+    '{"cniVersion":"1.1.0","name":"net","plugins":[{"type":"one","id":9007199254740993,"a":1.50}]}'
+  const network = parseNetwork(text, 'FILE')
+  if (network.kind === 'failed') throw new Error(network.message)
+  await check(runtimeWith().add(network.value, attachment), result)
+  const stdin = readFileSync(join(place.directory, 'one.ADD.stdin'), 'utf8')
+  expect(stdin).toContain('"id":9007199254740993,"a":1.50')
 })
 
 test('points 64 and 68: what can be known before is refused before anything runs', async () => {
@@ -143,7 +183,8 @@ test('points 64 and 68: what can be known before is refused before anything runs
 
 test('points 66 and 155: a result that cannot be kept fails the ADD, and it is undone', async () => {
   const { cacheDirectory } = place
-  place.behave('three', 'ADD', { run: `touch ${cacheDirectory}`, stdout: '{}' })
+  const spoil = `rm -r ${cacheDirectory}; touch ${cacheDirectory}`
+  place.behave('three', 'ADD', { run: spoil, stdout: '{}' })
   const outcome = await runtimeWith().add(networkOf(), attachment)
   expect(outcome).toMatchObject({ kind: 'failed', code: 5 })
   expect(place.calls()).toEqual([...forward('ADD'), ...backward('DEL')])
@@ -230,7 +271,8 @@ test('points 112 and 121: GC deletes what is not valid, then every plugin is tol
   const second = { ...attachment, containerId: 'c2', args: [['A', 'b']] as const }
   await check(runtime.add(networkOf(), attachment), result)
   await check(runtime.add(networkOf(), second), result)
-  await check(runtime.add(networkOf({ name: 'other' }), attachment), result)
+  const third = { ...attachment, containerId: 'c3' }
+  await check(runtime.add(networkOf({ name: 'other' }), third), result)
   place.behave('one', 'GC', { stdout: '{"code":5,"msg":"one"}', exitCode: 1 })
   place.behave('two', 'GC', { stdout: '{"code":7,"msg":"two"}', exitCode: 1 })
   const valid = [{ containerId: 'c1', ifName: 'eth0' }]
@@ -243,7 +285,7 @@ test('points 112 and 121: GC deletes what is not valid, then every plugin is tol
   expect(place.stdin('three', 'GC')['cni.dev/valid-attachments']).toEqual([
     { containerID: 'c1', ifname: 'eth0' },
   ])
-  expect(cached()).toEqual(['net-c1-eth0', 'other-c1-eth0'])
+  expect(cached()).toEqual(['net-c1-eth0', 'other-c3-eth0'])
 })
 
 test('points 10, 111 and 122: GC without a list, disabled, and below 1.1.0', async () => {
@@ -287,6 +329,25 @@ test('point 70: two ADDs of one container follow each other', async () => {
   const both = ['eth0', 'net1'].map(ifName => runtime.add(networkOf(), { ...attachment, ifName }))
   await Promise.all(both)
   expect(place.calls()).toEqual([...forward('ADD'), ...forward('ADD')])
+})
+
+test('points 70 and 120: runtimes that share a cache take turns too', async () => {
+  place.behave('one', 'ADD', { run: 'sleep 0.2', stdout: '{}' })
+  const attachments = ['eth0', 'net1'].map(ifName => ({ ...attachment, ifName }))
+  const adds = attachments.map(each => runtimeWith().add(networkOf(), each))
+  while (place.calls().length === 0) await new Promise(resolve => setTimeout(resolve, 5))
+  const collected = runtimeWith().gc(networkOf(), [])
+  for (const outcome of await Promise.all([...adds, collected])) {
+    expect(outcome).toMatchObject({ kind: 'parsed' })
+  }
+  expect(place.calls()).toEqual([...forward('ADD'), ...forward('ADD'), ...forward('GC')])
+  // Both are newer than the question, so they stay.
+  expect(place.stdin('one', 'GC')['cni.dev/valid-attachments']).toEqual([
+    { containerID: 'c1', ifname: 'eth0' },
+    { containerID: 'c1', ifname: 'net1' },
+  ])
+  expect(cached()).toHaveLength(2)
+  expect(readdirSync(join(place.cacheDirectory, 'turns'))).toEqual([])
 })
 
 test('another attachment’s file is neither used nor overwritten nor removed', async () => {

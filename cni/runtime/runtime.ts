@@ -1,27 +1,19 @@
 // A container runtime's side of the CNI specification (section 3): runs the chains of plugins,
 // remembers results, cleans up after failed ADDs, and keeps operations apart that may not overlap.
 
-import type { ValidAttachment } from '../spec/config.ts'
 import { chooseVersion } from '../spec/choice.ts'
+import type { ValidAttachment } from '../spec/config.ts'
 import type { Variables } from '../spec/environment.ts'
-import { codes, failed, parsed, type Failure, type Parsed } from '../spec/failure.ts'
+import { codes, parsed, type Parsed } from '../spec/failure.ts'
 import type { JsonObject } from '../spec/json.ts'
-import { inVersion } from './answer.ts'
-import { cacheIn, defaultCacheDirectory, type Cache } from './cache-files.ts'
+import { cacheIn, defaultCacheDirectory } from './cache-files.ts'
 import type { CacheEntry } from './cache.ts'
-import {
-  addAll,
-  capabilitiesOf,
-  requestsFor,
-  tellAll,
-  tellEach,
-  versionsOf,
-  type Setting,
-} from './chain.ts'
-import { pause, type RunOptions } from './exec.ts'
-import { named } from './failures.ts'
+import { capabilitiesOf, requestsFor, tellAll, versionsOf, type Setting } from './chain.ts'
+import type { RunOptions } from './exec.ts'
+import { linesIn } from './lines.ts'
 import type { Network } from './network.ts'
-import { attachmentProblem, knows, type Attachment } from './request.ts'
+import { addAgain, check, del, gc, type Place } from './operations.ts'
+import { knows, type Attachment } from './request.ts'
 import { createTurns } from './turns.ts'
 
 export type RuntimeOptions = Omit<RunOptions, 'signal'> & {
@@ -75,160 +67,63 @@ export type Support = {
 
 /** Starts nothing and opens nothing. */
 export const createRuntime = (options: RuntimeOptions): Runtime => {
-  const cache = cacheIn(options.cacheDirectory ?? defaultCacheDirectory)
-  const turns = createTurns()
+  const cacheDirectory = options.cacheDirectory ?? defaultCacheDirectory
+  const cache = cacheIn(cacheDirectory)
+  const inTurn = turnsFor(options, cacheDirectory)
   const at = (signal?: AbortSignal): Place => ({ cache, setting: { ...options, signal } })
   const { againMax = 0, againMs = 1000 } = options
   return {
     add: (network, attachment, signal) =>
-      turns.oneOf(attachment.containerId, () =>
+      inTurn({ container: attachment.containerId, signal }, () =>
         addAgain({ network, attachment }, { ...at(signal), againMax, againMs }),
       ),
     del: (network, attachment, signal) =>
-      turns.oneOf(attachment.containerId, () => del({ network, attachment }, at(signal))),
+      inTurn({ container: attachment.containerId, signal, isBestEffort: true }, () =>
+        del({ network, attachment }, at(signal)),
+      ),
     check: (network, attachment, signal) =>
-      turns.oneOf(attachment.containerId, () => check({ network, attachment }, at(signal))),
-    gc: (network, valid, signal) => turns.alone(() => gc({ network, valid }, at(signal))),
+      inTurn({ container: attachment.containerId, signal }, () =>
+        check({ network, attachment }, at(signal)),
+      ),
+    gc: async (network, valid, signal) => {
+      // What is added from here on is newer than the caller's list.
+      const before = await cache.list()
+      if (before.kind === 'failed') return before
+      const known = before.value.filter(entry => entry.network === network.name)
+      return inTurn({ signal }, () => gc({ network, valid, known }, at(signal)))
+    },
     status: (network, signal) => status(network, at(signal).setting),
     versions: (network, signal) => support(network, at(signal).setting),
     attachments: cache.list,
   }
 }
 
-type Place = { readonly cache: Cache; readonly setting: Setting }
-type Task = { readonly network: Network; readonly attachment: Attachment }
-type Again = { readonly againMax: number; readonly againMs: number }
+type Turn = {
+  /** Left out: nobody else may run. */
+  readonly container?: string
+  readonly signal: AbortSignal | undefined
+  /** Goes on where turns cannot be taken, as a DEL on a full disk has to. */
+  readonly isBestEffort?: boolean
+}
 
-const keyOf = ({ network, attachment }: Task) => ({ network: network.name, ...attachment })
-
-// Code 11 says that it may go well later (point 52). Nothing of the failed one is left by then.
-const addAgain = async (task: Task, place: Place & Again): Promise<Parsed<JsonObject>> => {
-  for (let tries = 0; ; tries++) {
-    const outcome = await add(task, place)
-    const isLater = outcome.kind === 'failed' && outcome.code === codes.tryAgainLater
-    const isOver = !(tries < place.againMax) || place.setting.signal?.aborted === true
-    if (!isLater || isOver) return outcome
-    await pause(place.againMs, place.setting)
+// First inside this process, in order, and then among processes.
+const turnsFor = ({ clock }: RuntimeOptions, cacheDirectory: string) => {
+  const turns = createTurns()
+  const lines = linesIn(cacheDirectory)
+  return <T>(turn: Turn, work: () => Promise<Parsed<T>>): Promise<Parsed<T>> => {
+    const { container, signal, isBestEffort = false } = turn
+    const apart = async (): Promise<Parsed<T>> => {
+      const taken = await lines.take(container, { clock, signal })
+      if (taken.kind === 'failed') {
+        return isBestEffort && taken.code === codes.io ? work() : taken
+      }
+      const outcome = await work()
+      await taken.value()
+      return outcome
+    }
+    return container === undefined ? turns.alone(apart) : turns.oneOf(container, apart)
   }
 }
-
-const add = async (task: Task, { cache, setting }: Place): Promise<Parsed<JsonObject>> => {
-  const problem = attachmentProblem('ADD', task.attachment)
-  if (problem !== undefined) return problem
-  const before = await cache.read(keyOf(task))
-  // What cannot be read is overwritten; what belongs to another attachment is not.
-  if (before.kind === 'failed' && before.code !== codes.decoding) return before
-  const { outcome, ran } = await addAll(task, setting)
-  const kept = outcome.kind === 'failed' ? outcome : await keep(task, outcome.value, cache)
-  if (kept.kind === 'parsed') return kept
-  // An attachment that was there before is not taken down by a second ADD that fails (point 62).
-  const isFirst = before.kind === 'parsed' && before.value === undefined
-  if (ran === 0 || !isFirst) return kept
-  const previous = outcome.kind === 'failed' ? undefined : outcome.value
-  return undo(kept, { ...task, previous }, setting)
-}
-
-const keep = async (task: Task, result: JsonObject, cache: Cache): Promise<Parsed<JsonObject>> => {
-  const { network, attachment } = task
-  const entry = { network: network.name, attachment, config: network.text, result }
-  const written = await cache.write(entry)
-  return written.kind === 'failed' ? written : parsed(result)
-}
-
-// A DEL follows even a failed ADD (point 66), and one that nobody waits for any more.
-const undo = async (
-  failure: Failure,
-  task: Task & { readonly previous: JsonObject | undefined },
-  setting: Setting,
-): Promise<Failure> => {
-  const previous = knows(task.network, 'CHECK') ? task.previous : undefined
-  const requests = requestsFor({ ...task, previous }).toReversed()
-  const failures = await tellEach('DEL', requests, { ...setting, signal: undefined })
-  if (failures.length === 0) return failure
-  const details = [failure.details, ...failures.map(({ message }) => message)]
-  return failed(failure.code, failure.message, details.filter(text => text !== '').join('; '))
-}
-
-const del = async (task: Task, { cache, setting }: Place): Promise<Parsed<undefined>> => {
-  const problem = attachmentProblem('DEL', task.attachment)
-  if (problem !== undefined) return problem
-  const known = await cache.read(keyOf(task))
-  // Who has no such file, or a damaged one, deletes without it (point 80).
-  const result = known.kind === 'failed' ? undefined : known.value?.result
-  const previous = result === undefined ? undefined : previousFor(task.network, result)
-  const requests = requestsFor({ ...task, previous }).toReversed()
-  const outcome = await tellAll('DEL', requests, setting)
-  if (outcome.kind === 'failed') return outcome
-  const isAnothers = known.kind === 'failed' && known.code !== codes.decoding
-  return isAnothers ? outcome : cache.remove(keyOf(task))
-}
-
-// prevResult on DEL came with 0.4.0, as CHECK did; one that cannot be converted is left out.
-const previousFor = (network: Network, result: JsonObject): JsonObject | undefined => {
-  if (!knows(network, 'CHECK')) return undefined
-  const converted = inVersion(result, network.cniVersion)
-  return converted.kind === 'failed' ? undefined : converted.value
-}
-
-const check = async (task: Task, { cache, setting }: Place): Promise<Parsed<undefined>> => {
-  const { network, attachment } = task
-  if (!knows(network, 'CHECK')) {
-    const message = `network "${network.name}" is of CNI ${network.cniVersion}, which has no CHECK; it came with 0.4.0`
-    return failed(codes.incompatibleVersion, message)
-  }
-  if (network.disableCheck) return parsed(undefined)
-  const problem = attachmentProblem('CHECK', attachment)
-  if (problem !== undefined) return problem
-  const known = await cache.read(keyOf(task))
-  if (known.kind === 'failed') return known
-  const { result } = known.value ?? {}
-  if (result === undefined) return neverAdded(task)
-  const previous = inVersion(result, network.cniVersion)
-  if (previous.kind === 'failed') return named('the cached result cannot be used', previous)
-  return tellAll('CHECK', requestsFor({ ...task, previous: previous.value }), setting)
-}
-
-const neverAdded = ({ network, attachment }: Task): Failure =>
-  failed(
-    codes.unknownContainer,
-    `nothing is known of ${attachment.ifName} of container ${attachment.containerId} in network ` +
-      `"${network.name}"; CHECK is for what was added and not deleted`,
-  )
-
-type Collection = {
-  readonly network: Network
-  readonly valid: readonly ValidAttachment[] | undefined
-}
-
-// Points 10, 112 and 119 to 121: everything is tried, and every failure is told at the end.
-const gc = async ({ network, valid }: Collection, place: Place): Promise<Parsed<undefined>> => {
-  if (network.disableGc) return parsed(undefined)
-  const entries = await place.cache.list()
-  if (entries.kind === 'failed') return entries
-  const failures: Failure[] = []
-  for (const { attachment } of entries.value.filter(entry => isStale(entry, network, valid))) {
-    const outcome = await del({ network, attachment }, place)
-    if (outcome.kind === 'failed') failures.push(outcome)
-  }
-  if (knows(network, 'GC')) {
-    failures.push(...(await tellEach('GC', requestsFor({ network, valid }), place.setting)))
-  }
-  const [first, ...others] = failures
-  if (first === undefined) return parsed(undefined)
-  const message = [first, ...others].map(failure => failure.message).join('; ')
-  return failed(first.code, message, first.details)
-}
-
-const isStale = (
-  { network: name, attachment }: CacheEntry,
-  network: Network,
-  valid: readonly ValidAttachment[] = [],
-): boolean =>
-  name === network.name &&
-  !valid.some(
-    ({ containerId, ifName }) =>
-      containerId === attachment.containerId && ifName === attachment.ifName,
-  )
 
 // Below 1.1.0 nobody can be asked, which is no reason to call it not ready (point 98).
 const status = async (network: Network, setting: Setting): Promise<Parsed<undefined>> =>

@@ -1,6 +1,6 @@
 // Who has to wait for whom inside one process: operations on one container follow each other, those
 // on different containers run side by side, and a GC runs alone (points 70 and 120). Other
-// processes are not seen; the specification leaves that to whoever starts them.
+// processes are kept apart in lines.ts.
 
 export type Turns = {
   /** Runs after everything of that container, and every `alone`, that came before. */

@@ -17,7 +17,7 @@ test.each<[string, VersionKeys, string]>([
   ['5: an empty list falls back', { cniVersion: '2.0.0', cniVersions: [] }, '2.0.0'],
   ['5: everything too new falls back', { cniVersion: '2.0.0', cniVersions: ['3.0.0'] }, '2.0.0'],
   ['a list alone', { cniVersions: ['0.3.1', '0.4.0'] }, '0.4.0'],
-  ['numbers, not texts', { cniVersions: ['0.10.0', '0.9.0'] }, '0.10.0'],
+  ['3: one that there is not', { cniVersion: '0.4.0', cniVersions: ['0.10.0'] }, '0.4.0'],
   ['the exact text of equal ones', { cniVersion: '1.0', cniVersions: ['1.0.0', '1'] }, '1.0.0'],
   ['X7: neither', {}, '0.1.0'],
   [
@@ -53,7 +53,8 @@ test('an older runtime chooses among what it supports', () =>
     value: '1.0.0',
   }))
 
-test('point 110: missing parts are 0', () => {
+test('point 110: numbers, not texts, and missing parts are 0', () => {
+  expect(compareVersions('0.10.0', '0.9.0')).toBeGreaterThan(0)
   expect(compareVersions('1.0', '1.0.0')).toBe(0)
   expect(compareVersions('1', '1.0.1')).toBeLessThan(0)
   expect(compareVersions('1.1', '1.0.9')).toBeGreaterThan(0)

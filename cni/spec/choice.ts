@@ -3,7 +3,7 @@
 
 import { invalid } from './config.ts'
 import { parsed, type Parsed } from './failure.ts'
-import { isVersion, impliedVersion, newestVersion, parseVersion } from './versions.ts'
+import { isVersion, impliedVersion, newestVersion, parseVersion, versions } from './versions.ts'
 
 /** The two keys as they were read, which may hold anything. */
 export type VersionKeys = {
@@ -12,9 +12,9 @@ export type VersionKeys = {
 }
 
 /**
- * The highest of both keys that is not newer than `newest`. When there is no such one, or
- * `cniVersions` is empty or absent, `cniVersion` as it stands, even when it is newer: the plugins
- * then say what they think of it. A configuration without either is of 0.1.0.
+ * The highest of both keys that there is and that is not newer than `newest`. When there is no such
+ * one, or `cniVersions` is empty or absent, `cniVersion` as it stands, even when it is newer: the
+ * plugins then say what they think of it. A configuration without either is of 0.1.0.
  */
 export const chooseVersion = (
   { cniVersion = '', cniVersions = [] }: VersionKeys,
@@ -28,11 +28,15 @@ export const chooseVersion = (
   if (place >= 0) return invalid(`cniVersions[${place}]`, cniVersions[place], example)
   const listed = cniVersions as readonly string[]
   const single = cniVersion === '' ? [] : [cniVersion]
-  const usable = [...single, ...listed].filter(text => compareVersions(text, newest) <= 0)
+  const usable = [...single, ...listed].filter(text => isSupported(text, newest))
   const highest = usable.toSorted((a, b) => compareVersions(a, b) || byName(a, b)).at(-1)
   const chosen = listed.length === 0 ? undefined : highest
   return parsed(chosen ?? (cniVersion === '' ? impliedVersion : cniVersion))
 }
+
+// "1.0" is read as 1.0.0; a version between two that there are is nobody's.
+const isSupported = (text: string, newest: string): boolean =>
+  compareVersions(text, newest) <= 0 && versions.some(known => compareVersions(known, text) === 0)
 
 // Of equal ones ("1.0", "1.0.0") the exact name is last: plugins compare texts (point 45).
 const byName = (a: string, b: string): number => Number(isVersion(a)) - Number(isVersion(b))

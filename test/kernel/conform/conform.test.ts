@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { parseSubject } from '#cni/conform/subject.ts'
-import { conform, type Report } from '#cni/conform/suite.ts'
+import type { Report } from '#cni/conform/report.ts'
+import { conform } from '#cni/conform/suite.ts'
 
 const program = join(import.meta.dirname, 'plugin-program.ts')
 
@@ -48,7 +49,7 @@ const run = async (fault: string, { kind = 'alone', parts }: Setup): Promise<Rep
     prefix: `ew-ct${process.pid}-${++runs}`,
     daemonDown: { daemon: 'gone' },
     // A tenth: the plugin is finished when it answers.
-    waiting: { sleep: async milliseconds => void (await sleep(milliseconds / 10)) },
+    waiting: { sleep: milliseconds => sleep(milliseconds / 10) },
     ...(parts === undefined ? {} : { parts }),
   })
 }

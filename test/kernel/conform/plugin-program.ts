@@ -14,6 +14,8 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 
+// Its own input, which it takes as it comes.
+// oxlint-disable-next-line typescript/no-explicit-any
 type Json = Record<string, any>
 
 const env = process.env
@@ -294,7 +296,7 @@ const check = (config: Json): string => {
     return held().some(address => ownerOf(address) === owner) ? '' : refuse(100, 'gone')
   if (has('CHECK repairs')) ip('address', 'replace', '192.0.2.9/32', 'dev', hostName())
   const [link] = JSON.parse(inPod('-j', 'address', 'show', ifName)) as Json[]
-  const here = (link?.['addr_info'] as Json[]).map(
+  const here = ((link?.['addr_info'] ?? []) as Json[]).map(
     ({ local, prefixlen }) => `${local}/${prefixlen}`,
   )
   const routes = JSON.parse(inPod('-j', 'route', 'show')) as Json[]
