@@ -160,7 +160,7 @@ const applyPodWired = (state: State, event: Event & { readonly kind: 'podWired' 
   if (event.outcome.kind === 'ok') {
     const phase = { kind: 'wired' } as const
     const sandboxes = new Map(state.sandboxes).set(event.key, { ...sandbox, phase })
-    return wantLook({ ...state, sandboxes }, event.at)
+    return { ...state, sandboxes }
   }
   const { failure } = event.outcome
   const adds = new Map(state.adds)
@@ -172,17 +172,6 @@ const applyPodWired = (state: State, event: Event & { readonly kind: 'podWired' 
   const cooled = cool(state, sandbox, { at: event.at, isStray: true })
   const undone = { ...cooled, adds, sandboxes: without(state.sandboxes, event.key) }
   return wantReconcile(undone, event.at)
-}
-
-// Later plugins of the chain may change what was just made, and say so to nobody.
-const laterPluginsMs = 1_000
-
-const wantLook = (state: State, at: Millis): State => {
-  const { wantedAt, reconciledAt } = state.host
-  const isWanted = reconciledAt !== undefined && wantedAt > reconciledAt
-  return isWanted
-    ? state
-    : { ...state, host: { ...state.host, wantedAt: after(at, laterPluginsMs) } }
 }
 
 const applyPodUnwired = (state: State, event: Event & { readonly kind: 'podUnwired' }): State => {

@@ -189,12 +189,11 @@ test('when the budget is spent the plan wakes as soon as it is not', () => {
   node.add('a')
   check(node, ['lend 1 × /32 to eni-1, blocking'])
   answerAll(node)
-  // By then the host was looked at again after the first pod.
-  node.pass(2_500)
+  node.pass(1_500)
   node.add('b')
   check(node, [])
-  expect(plan(node.state, node.now).wakeAt).toBe(after(node.now, 7_500))
-  node.now = after(node.now, 7_500)
+  expect(plan(node.state, node.now).wakeAt).toBe(after(node.now, 8_500))
+  node.now = after(node.now, 8_500)
   check(node, ['lend 1 × /32 to eni-1, blocking'])
 })
 

@@ -116,22 +116,6 @@ test('a pod that the kernel refuses: answered with why, and its address rests un
   expect(countsText(node)).toMatch(/^\d warm$/)
 })
 
-test('a second after an ADD the host is looked at again, once for several', () => {
-  const node = filledNode({ pool: { warmTarget: 2 } })
-  node.work()
-  const before = node.state.host.reconciledAt
-  node.add('a')
-  node.work()
-  node.pass(600)
-  node.add('b')
-  node.work()
-  expect(node.state.host.reconciledAt).toBe(before)
-  node.pass(400)
-  expect(node.state.host.reconciledAt).toBe(node.now)
-  node.pass(2_000)
-  expect(node.state.host.reconciledAt).toBe(after(node.now, -2_000))
-})
-
 test('a DEL releases the address and is answered', () => {
   const node = filledNode({ pool: { warmTarget: 1 } })
   node.add('a')

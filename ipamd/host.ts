@@ -34,7 +34,6 @@ import { readSysctl, writeSysctl } from '#linux/sysctl.ts'
 import { admitPod, dismissPod } from './delegated.ts'
 import { devicesOf } from './devices.ts'
 import { observeObjects } from './observe.ts'
-import { createPeers } from './peers.ts'
 import { createRuleset } from './ruleset.ts'
 import {
   delegatedChanges,
@@ -62,7 +61,6 @@ const looseReversePath = 2
 
 export const createHost = ({ onLinkGone }: HostOptions): Host => {
   const ruleset = createRuleset()
-  const peers = createPeers()
   const leaving = new Set<number>()
   const settled = new Set<string>()
   let sources: readonly Ip[] = []
@@ -85,14 +83,12 @@ export const createHost = ({ onLinkGone }: HostOptions): Host => {
     const observed = observeObjects(look)
     sources = sourcesOf(primary, observed.addresses)
     const text = rulesetText({ nics: look.nics, nat: desired.nat })
-    const followed = peers.follow(look.pods, look.podLinks)
     const failures = [
-      ...followed.failures,
       ...prepareNode(look.nics),
       ...prepareLinks(look),
       ...ruleset.ensure(text, observed.hasTable),
     ]
-    const wanted = desiredObjects({ ...look, pods: followed.pods }, sources)
+    const wanted = desiredObjects(look, sources)
     const diff = diffObjects(observed, wanted, device => look.strays.has(device))
     failures.push(...send(observed.oddRoutes.map(removeRoute)))
     failures.push(...applyDiff(diff))
@@ -105,12 +101,7 @@ export const createHost = ({ onLinkGone }: HostOptions): Host => {
     return {
       ...look.report,
       wiredSlots: failures.length === 0 ? look.nics.map(({ slot }) => slot) : [],
-      repaired: [
-        ...known,
-        ...followed.repaired,
-        ...observed.oddRoutes.map(oddText),
-        ...ruleset.takeRepairs(),
-      ],
+      repaired: [...known, ...observed.oddRoutes.map(oddText), ...ruleset.takeRepairs()],
       failures,
     }
   }

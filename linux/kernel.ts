@@ -2,11 +2,11 @@
 // Every call is one synchronous exchange (`transact`); refusals are values, one per request.
 
 import type { Family } from '#core/ip.ts'
-import { ExchangeError, OWN_NAMESPACE, transact } from './native.ts'
+import { ExchangeError, transact } from './native.ts'
 import type { Protocol } from './native.ts'
 import { dumpAddresses as askAddresses, decodeAddress } from './netlink/address.ts'
 import type { LinkAddress } from './netlink/address.ts'
-import { dumpLinks as askLinks, decodeLink, getLink, getPeer } from './netlink/link.ts'
+import { dumpLinks as askLinks, decodeLink, getLink } from './netlink/link.ts'
 import type { Link } from './netlink/link.ts'
 import { acksOf, decodeReplies, encodeRequests, isData, isInterrupted } from './netlink/message.ts'
 import type { Ack, Reply, Request } from './netlink/message.ts'
@@ -43,17 +43,6 @@ export const findLink = (
     throw new ExchangeError(ack.errno, `cannot find a link: ${ack.message}`)
   }
   return replies.map(decodeLink).find(isKnown)
-}
-
-/** The other ends of veths of the own namespace, as far as they are there. One exchange for all. */
-export const findPeers = (links: readonly Link[]): readonly Link[] => {
-  const asked = links.flatMap(({ peerIndex: index, peerNamespaceId: namespaceId }) =>
-    index === undefined || namespaceId === undefined || namespaceId < 0
-      ? []
-      : [getPeer({ index, namespaceId })],
-  )
-  if (asked.length === 0) return []
-  return exchange(OWN_NAMESPACE, asked).replies.map(decodeLink).filter(isKnown)
 }
 
 export const dumpLinks = (netnsFd: number): readonly Link[] =>

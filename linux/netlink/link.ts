@@ -147,15 +147,6 @@ export const getLink = (by: { readonly index: number } | { readonly name: string
   attributes: [SKIP_STATISTICS, ...('name' in by ? [text(IFLA.name, by.name)] : [])],
 })
 
-/** Asks for the other end of a veth, in whatever namespace it is, without entering that. */
-export const getPeer = (peer: {
-  readonly index: number
-  readonly namespaceId: number
-}): Request => ({
-  ...getLink(peer),
-  attributes: [SKIP_STATISTICS, u32(IFLA.targetNetnsId, peer.namespaceId)],
-})
-
 export const dumpLinks = (): Request => ({
   type: RTM_GETLINK,
   flags: DUMP,
@@ -219,7 +210,6 @@ const IFLA = {
   txQueues: 31,
   rxQueues: 32,
   linkNetnsId: 37,
-  targetNetnsId: 46,
   permanentAddress: 54,
 } as const
 
