@@ -214,7 +214,7 @@ export const ask = async (netns: string, to: string, port: number): Promise<read
 
 export const twice = (text: string): readonly string[] => [text, text]
 
-const flow = join(import.meta.dirname, 'tools', 'flow.ts')
+const flow = join(import.meta.dirname, 'flow-program.ts')
 
 /** Sends so many bytes to a place in another namespace; the answer is bits per second. */
 export const rateOf = async (
