@@ -1,5 +1,5 @@
-// Addresses without wiring: another plugin (ptp, bridge, macvlan) makes the pod's link and asked
-// us as its IPAM plugin. Which NICs can serve it, what it is told, and what little the node needs.
+// Addresses without wiring: another plugin (ptp, bridge, macvlan) makes the pod's link and asked us
+// as its IPAM plugin. Which NICs can serve it, and what it is told of addresses and gateways.
 
 import {
   addressAt,

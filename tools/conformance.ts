@@ -104,6 +104,7 @@ plugin executable passes or fails, and ${runtime.points.length} for runtimes, wh
 eniway cni conform --bin-dir /usr/lib/cni --conflist FILE [--plugin TYPE] [--ifname lo] [--output json|junit]
 eniway cni conform --runtime [--output json|junit]     # the library eniway/cni/runtime
 npm run -s conform                 # our own executable, with its daemon on an emulated node
+npm run -s conform -- --as ipam    # the same as an IPAM plugin; ptp: below Debian's ptp
 npm run -s conform -- --runtime    # the same as the second
 \`\`\`
 
@@ -124,7 +125,8 @@ nobody. To see DEL, CHECK and STATUS without a daemon, \`--daemon-down '{"socket
 names the keys that cut the plugin from its own. In the plugin's place of its IPAM delegate comes a
 script that notes what it is asked.
 
-Here: eniway ${version} on an emulated AWS node (seed ${seed}); the others are Debian's
+Here: eniway ${version} on an emulated AWS node (seed ${seed}), once more as an IPAM plugin under the
+name eniway-ipam ([chaining](chaining.md)); the others are Debian's
 containernetworking-plugins ${debian}, which know CNI up to 1.0.0 and so neither STATUS nor GC. ptp and
 bridge delegate to host-local, which is judged on its own too; loopback is called with \`lo\`.
 
@@ -160,6 +162,9 @@ ${evidence(runtime, 'n/a')}
 if (!existsSync(join(binDirectory, 'ptp'))) {
   throw new Error(`${binDirectory}/ptp is missing; install containernetworking-plugins`)
 }
-const reports = [await conformOurs({ cloud: 'aws', seed })]
+const reports = [
+  await conformOurs({ cloud: 'aws', seed }),
+  await conformOurs({ cloud: 'aws', seed, as: 'ipam' }),
+]
 for (const [plugin, ifName] of references) reports.push(await judgeReference(plugin, ifName))
 writeFileSync(page, pageOf(reports, await conformOwnRuntime()))

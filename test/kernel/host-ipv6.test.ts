@@ -349,24 +349,3 @@ test('the node’s own IPv6 address comes late: its packets to pods have it from
   const routes = ipJson(lab.node, '-6', 'route', 'show', 'table', '200')
   expect(routes.map(({ prefsrc }) => prefsrc)).toEqual(pods().map(() => nicAddress6))
 })
-
-// A chained plugin such as tuning may do so: the pod's kernel then forgets all its neighbours, and
-// frames to the old address are not its own any more.
-test('a pod whose MAC is changed finds its gateways, is found, and no repair undoes that', async () => {
-  const pod = podOf([4, 6], 2, { number: 88, netns: makeNamespace().path })
-  expect(await host.wire(pod)).toEqual([{ kind: 'ok' }])
-  await listen(nameOf(pod), ...pod.ips)
-  runIn(inside(pod), 'ip', 'link', 'set', 'eth0', 'address', '02:11:22:33:44:55')
-  const wanted = [...pods(), pod]
-  for (let look = 0; look < 2; look++) {
-    for (const [to, own] of [
-      [insideHost, '10.0.2.88'],
-      [insideHost6, ip6(pod)],
-    ] as const) {
-      expect(await ask(nameOf(pod), { to })).toEqual(twice(own))
-      expect(await ask(lab.vpc.name, { to: own, from: to })).toEqual(twice(to))
-    }
-    expect((await host.reconcile(desired6(wanted))).repaired).toEqual([])
-  }
-  expect(await host.unwire(pod)).toEqual([{ kind: 'ok' }])
-})

@@ -56,6 +56,19 @@ test('every verb says what is wrong in the version it was asked in', async () =>
   await check(at('9.9.9'), `1.1.0 11 ${absent}`)
 })
 
+// As the IPAM plugin of another: `type` names that one, and our keys are in `ipam`.
+test('called for addresses only it finds the socket in ipam', async () => {
+  const { socket } = place
+  const ipam = { type: 'eniway', note: '"}', socket }
+  const rest = { cniVersion: '1.0.0', name: 'net' }
+  const at = (config: object) => ({ command: 'ADD', stdin: JSON.stringify({ ...rest, ...config }) })
+  await check(at({ type: 'ptp', socket: '/no/such', ipam }), `1.0.0 11 ${absent}`)
+  await check(at({ ipam, type: 'ptp', list: [{ ipam: {} }] }), `1.0.0 11 ${absent}`)
+  const elsewhere = { ...ipam, socket: '/no/such' }
+  await check(at({ type: 'eniway', socket, ipam: elsewhere }), `1.0.0 11 ${absent}`)
+  await check(at({ type: 'x', socket, ipam: { ...elsewhere, type: 'y' } }), `1.0.0 11 ${absent}`)
+})
+
 test('a configuration that nobody could read is no reason to wait for the daemon', async () => {
   const stdin = `{"socket":"${place.socket}",`
   const want = '1.1.0 6 the network configuration on stdin is not one JSON object'

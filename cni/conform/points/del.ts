@@ -92,13 +92,28 @@ const addressKept: Judge = recording => {
 const released: Judge = recording => {
   const control = recording.executions.get('ADD for a held address')
   const held = firstAddress(recording.executions.get('ADD to be released without a namespace'))
-  const isObeyed = control !== undefined && firstAddress(control) !== held
-  if (control !== undefined && !isObeyed) return fail(`gave ${held} to two containers`)
+  if (control !== undefined && firstAddress(control) === held) {
+    return fail(`gave ${held} to two containers`)
+  }
+  // It gave another one than it was asked for, so what it gives next tells nothing.
+  if (control?.exitCode === 0) return forgotten(recording)
   return wants(
     want('ADD for a released address', execution =>
       firstAddress(execution) === held
         ? undefined
         : `${held} was not released: ${summaryOf(execution)}`,
+    ),
+  )(recording)
+}
+
+const forgotten: Judge = recording => {
+  const control = recording.executions.get('CHECK of a held address')
+  if (control === undefined || control.exitCode !== 0) {
+    return notApplicable('it takes no wishes for an address, and its CHECK needs a namespace')
+  }
+  return wants(
+    want('CHECK of a released address', execution =>
+      execution.exitCode === 0 ? 'CHECK still finds the address after DEL' : undefined,
     ),
   )(recording)
 }

@@ -87,10 +87,13 @@ const afterwards = async (
   await lab.removePod(other)
 }
 
+// For plugins that take no wishes: whether CHECK still finds the address.
+const releaseChecks = ['CHECK of a held address', 'CHECK of a released address'] as const
+
 // Whether an address was released shows when somebody else may have it. The control: while it is
 // held, nobody else may.
 const releasesAddress = async (lab: Lab): Promise<void> => {
-  const labels = ['ADD for a held address', 'ADD for a released address']
+  const labels = ['ADD for a held address', 'ADD for a released address', ...releaseChecks]
   if (lab.role !== 'ipam') return lab.skip('it is no IPAM plugin', ...labels)
   const pods = [await lab.pod(), await lab.pod(), await lab.pod()]
   const [held, second, third] = pods
@@ -100,7 +103,13 @@ const releasesAddress = async (lab: Lab): Promise<void> => {
   const environment = { CNI_ARGS: `IgnoreUnknown=1;IP=${address}` }
   await lab.run('ADD for a held address', { pod: second, environment })
   await removeNamespace(held.netns)
+  const [whileHeld, afterwards] = releaseChecks
+  const check = { verb: 'CHECK', pod: held, result: objectOf(add) }
+  const knowsCheck = isAtLeast(lab.version, '0.4.0')
+  if (knowsCheck) await lab.run(whileHeld, check)
+  else lab.skip('it supports no version that knows CHECK', ...releaseChecks)
   await lab.run('DEL without a namespace', { verb: 'DEL', pod: held })
+  if (knowsCheck) await lab.run(afterwards, check)
   await lab.run('ADD for a released address', { pod: third, environment })
   for (const pod of pods) await lab.removePod(pod)
 }

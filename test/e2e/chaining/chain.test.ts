@@ -2,8 +2,7 @@
 // promises is seen in packets, for a pod on the primary NIC and one on a secondary NIC, and a DEL
 // leaves nothing of it.
 
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Network } from '#cni/runtime/network.ts'
@@ -16,7 +15,6 @@ const rates = { ingress: 16_000_000, egress: 8_000_000 } as const
 const burst = 800_000
 
 let stage: Stage
-let scratch: string
 let chain: Network
 /** On the primary NIC, on a secondary one, and one that only ours has wired. */
 let first: Pod
@@ -24,7 +22,6 @@ let second: Pod
 let plain: Pod
 
 beforeAll(async () => {
-  scratch = await mkdtemp(join(tmpdir(), 'ew-chain-test-'))
   stage = await openStage()
   chain = stage.network('chain', [eniway(), ...after()])
   first = await stage.makePod()
@@ -41,9 +38,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  const left = await stage?.close()
-  await rm(scratch, { recursive: true, force: true })
-  expect(left).toEqual([])
+  expect(await stage?.close()).toEqual([])
 })
 
 const eniway = (): JsonObject => ({ type: 'eniway', ...stage.ours })
@@ -53,7 +48,7 @@ const after = (): readonly JsonObject[] => [
   { type: 'bandwidth', capabilities: { bandwidth: true } },
   {
     type: 'tuning',
-    dataDir: join(scratch, 'tuning'),
+    dataDir: join(stage.directory, 'tuning'),
     sysctl: { 'net.core.somaxconn': '500', 'net.ipv4.conf.eth0.log_martians': '1' },
     mac,
     mtu: 1400,
@@ -237,7 +232,9 @@ test('DEL of the chain leaves nothing, also when the pod’s namespace is gone, 
   expect(await stage.del(chain, second)).toBe('ok')
   expect(await tracesOf(first, 8081)).toEqual([])
   // Of a namespace that is gone Debian's tuning forgets to remove what it noted; ours has no part.
-  expect(await readdir(join(scratch, 'tuning'))).toEqual([`${second.containerId}_eth0.json`])
+  expect(await readdir(join(stage.directory, 'tuning'))).toEqual([
+    `${second.containerId}_eth0.json`,
+  ])
   expect(await tracesOf(second, 8082)).toEqual([])
   const { near, far } = stage
   expect(await ask(far.netns, near.primaryAddress, 8081)).not.toContain(far.primaryAddress)

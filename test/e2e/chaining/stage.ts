@@ -45,6 +45,8 @@ export type Stage = {
   readonly near: DemoNode
   readonly far: DemoNode
   readonly runtime: Runtime
+  /** For files of plugins; goes with the stage. */
+  readonly directory: string
   /** The network of these plugins; ours knows its daemon. */
   network(name: string, plugins: readonly JsonObject[], cniVersion?: string): Network
   /** A host of the internet that answers. */
@@ -53,6 +55,8 @@ export type Stage = {
   readonly ours: JsonObject
   /** Calls ours in 1.1.0 with the configuration of the network's first plugin, as that would. */
   callIpam(verb: 'GC' | 'STATUS' | 'VERSION', network: Network, keys?: JsonObject): Promise<Called>
+  /** A further plugin, as a shell script. */
+  addPlugin(type: string, script: string): Promise<void>
   makePod(): Promise<Pod>
   /** ADD; the result is kept in the pod. */
   add(network: Network, pod: Pod, capabilities?: JsonObject): Promise<JsonObject>
@@ -103,6 +107,7 @@ export const openStage = async (options: Partial<NodesOptions> = {}): Promise<St
     near,
     far,
     runtime,
+    directory,
     ours,
     internet,
     callIpam: (verb, network, keys = {}) => {
@@ -112,6 +117,8 @@ export const openStage = async (options: Partial<NodesOptions> = {}): Promise<St
     },
     network: (name, plugins, cniVersion = '1.0.0') =>
       unwrap(parseNetwork(JSON.stringify({ cniVersion, name, plugins }), 'the test')),
+    addPlugin: (type, script) =>
+      writeFile(join(directory, 'bin', type), `#!/bin/sh\n${script}\n`, { mode: 0o755 }),
     makePod: async () => {
       const netns = `ew-${nodes.run}-chain-${++made}`
       await runCommand({ netns: undefined, argv: ['ip', 'netns', 'add', netns] })
@@ -207,7 +214,7 @@ export const ask = async (netns: string, to: string, port: number): Promise<read
 
 export const twice = (text: string): readonly string[] => [text, text]
 
-const flow = join(import.meta.dirname, 'tools', 'flow.ts')
+const flow = join(import.meta.dirname, 'flow-program.ts')
 
 /** Sends so many bytes to a place in another namespace; the answer is bits per second. */
 export const rateOf = async (
