@@ -5,6 +5,7 @@
 #include "world.h"
 #include "json.h"
 
+// Small, so that short inputs reach the limits.
 #define BYTES_MAX 2048
 #define main shim_main
 #define read world_read

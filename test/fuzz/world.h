@@ -30,6 +30,10 @@
 #include <time.h>
 #include <unistd.h>
 
+// Small, so that a short answer takes several pieces.
+#undef PIPE_BUF
+#define PIPE_BUF 256
+
 // Low bits of the first byte: '@' sets none of them.
 enum {
   DAEMON_IS_SILENT = 1, // its connection stays open after the answer
@@ -59,7 +63,7 @@ struct world {
   const char *stdin_end, *answer_end; // of the executable's buffers
   long ms, calls, calls_max;
   struct bytes printed, sent, file; // what the executable wrote where
-  bool was_stdin_lost, was_stdout_lost, is_synced, was_file_synced, is_directory_synced;
+  bool was_stdout_lost, is_synced, is_directory_synced;
   char file_name[NAME_MAX + 1], kept_name[NAME_MAX + 1], kept_in[PATH_MAX];
   char opened_directory[PATH_MAX];
 };
@@ -91,11 +95,12 @@ static ssize_t refuse_call(int error) {
   return -1;
 }
 
-// Bytes 1 to 199 cut a transfer to that many bytes, those from 200 on make it fail.
+// Bytes 1 to 199 cut a transfer to that many bytes, those from 200 to 224 make it fail.
 static ssize_t transfer(size_t length, int error) {
   int way = decide();
   if (way >= 225 || length == 0) return (ssize_t)length;
-  if (way >= 220) return refuse_call(error);
+  if (way >= 222) return refuse_call(error);
+  if (way >= 220) return refuse_call(EIO);
   if (way >= 210) return refuse_call(EAGAIN);
   if (way >= 200) return refuse_call(EINTR);
   return (ssize_t)(way > 0 && (size_t)way < length ? (size_t)way : length);
@@ -116,9 +121,7 @@ static ssize_t arrive(void *to, size_t room, struct bytes from, size_t *done) {
 static ssize_t world_read(int fd, void *to, size_t room) {
   require(fd == STDIN_FILENO, "it reads stdin only");
   require((char *)to + room < world.stdin_end, "a zero stays behind stdin");
-  ssize_t count = arrive(to, room, world.given, &world.given_read);
-  world.was_stdin_lost |= count < 0 && errno == ECONNRESET;
-  return count;
+  return arrive(to, room, world.given, &world.given_read);
 }
 
 static ssize_t world_recv(int fd, void *to, size_t room, int flags) {
@@ -134,12 +137,13 @@ static ssize_t world_send(int fd, const void *from, size_t length, int flags) {
   return count;
 }
 
-static bool does_disk_fail(void) { return decide() >= 128 && (world.flags & DISK_IS_BAD); }
+static bool does_disk_fail(void) { return decide() >= 128 && world.flags & DISK_IS_BAD; }
 
 static ssize_t world_write(int fd, const void *from, size_t length) {
   if (fd == FILE_BEGUN) {
-    if (does_disk_fail()) return refuse_call(ENOSPC);
-    size_t count = length > 1 && world.flags & DISK_IS_BAD ? length / 2 : length;
+    int way = world.flags & DISK_IS_BAD ? decide() : 0;
+    if (way >= 128) return refuse_call(way >= 192 ? EINTR : ENOSPC);
+    size_t count = length > 1 && way > 0 ? length / 2 : length;
     grow(&world.file, from, count);
     world.is_synced = false;
     return (ssize_t)count;
@@ -163,6 +167,7 @@ static int world_poll(struct pollfd *entry, nfds_t count, int ms) {
   if (way >= 250 || is_over) return world.ms += ms, world.was_stdout_lost |= entry->fd == 1, 0;
   if (way >= 240) return world.ms += 500, 1;
   if (way >= 230) return (int)refuse_call(EINTR);
+  if (way == 229) return world.was_stdout_lost |= entry->fd == 1, (int)refuse_call(ENOMEM);
   return 1;
 }
 
@@ -232,7 +237,7 @@ static int world_unlinkat(int directory, const char *name, int flags) {
 
 static int world_close(int fd) {
   require(fd == FILE_BEGUN, "it closes the file");
-  return 0;
+  return does_disk_fail() ? (int)refuse_call(EIO) : 0;
 }
 
 static int world_mkdir(const char *path, mode_t mode) {

@@ -8,7 +8,8 @@ import { cniRequestHandler } from '#cni/plugin/http.ts'
 
 const daemon = fakeDaemon(1000)
 const server = createServer(cniRequestHandler(daemon))
-server.listen(process.argv[2], () => process.stdout.write('ready\n'))
+const [path = '', backlog = '511'] = process.argv.slice(2)
+server.listen({ path, backlog: Number(backlog) }, () => process.stdout.write('ready\n'))
 createInterface(process.stdin).on('line', () =>
   process.stdout.write(`${JSON.stringify([...daemon.held.keys()])}\n`),
 )

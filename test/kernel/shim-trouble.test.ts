@@ -5,7 +5,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { Server, Socket } from 'node:net'
+import { connect, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
@@ -64,9 +64,9 @@ const later = 'check the eniway DaemonSet pod on this node, kubelet will retry'
 const unanswered = `eniway daemon is not answering on DIR/cni.sock: no answer within 1 s; ${later}`
 
 describe('a daemon in a process of its own', () => {
-  const start = async () => {
+  const start = async (backlog = 511) => {
     const program = join(import.meta.dirname, 'shim-daemon-program.ts')
-    const child = spawn(process.execPath, [program, place.socket], {
+    const child = spawn(process.execPath, [program, place.socket, String(backlog)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
@@ -102,6 +102,22 @@ describe('a daemon in a process of its own', () => {
     expect(await outcome({ command: 'STATUS', stdin: config() })).toBe('0 ')
     expect(await outcome({ command: 'DEL', stdin: config(), env })).toBe('0 ')
     expect(await daemon.held()).toEqual([])
+  })
+
+  test('whose queue of callers is full is a reason at once', async () => {
+    const daemon = await start(1)
+    daemon.kill('SIGSTOP')
+    const stdin = config({ timeoutSeconds: 100 })
+    const peers = Array.from({ length: 4 }, () =>
+      connect(place.socket).on('error', () => undefined),
+    )
+    endings.push(() => peers.forEach(peer => peer.destroy()))
+    await sleep(100)
+    expect(await outcome({ command: 'ADD', stdin })).toBe(
+      `1 11 eniway daemon is not answering on DIR/cni.sock: resource temporarily unavailable; ${later}`,
+    )
+    expect(await outcome({ command: 'DEL', stdin })).toBe('0 ')
+    expect(readdirSync(pending())).toEqual(['c1:eth0.json'])
   })
 
   test('that is killed while it is asked is a reason at once', async () => {
