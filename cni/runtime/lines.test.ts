@@ -8,13 +8,15 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { stillClock } from './fake.ts'
 import { linesIn } from './lines.ts'
 
+let home: string
 let directory: string
 
 beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'ew-lines-'))
+  home = mkdtempSync(join(tmpdir(), 'ew-lines-'))
+  directory = home
 })
 
-afterEach(() => rmSync(directory, { recursive: true }))
+afterEach(() => rmSync(home, { recursive: true }))
 
 const { clock } = stillClock()
 
@@ -110,7 +112,7 @@ test('who waits can give up; a directory that cannot be made is said so', async 
 })
 
 test('a directory whose path is too long for a socket', async () => {
-  directory = join(directory, 'x'.repeat(120))
+  directory = join(home, 'x'.repeat(120))
   const release = await take('a', { name: '', log: [] })
   await release()
   expect(left()).toEqual([])

@@ -39,7 +39,9 @@ const refuse = (code: number, message: string): never => {
 const verb = env['CNI_COMMAND'] ?? ''
 const containerId = env['CNI_CONTAINERID'] ?? ''
 const netns = env['CNI_NETNS'] ?? ''
-const ifName = env['CNI_IFNAME'] ?? ''
+const wantedName = env['CNI_IFNAME'] ?? ''
+const isBadName = wantedName.length > 15 || /[/:\s]/.test(wantedName) || /^\.\.?$/.test(wantedName)
+const ifName = isBadName && has('takes any CNI_IFNAME') ? 'ewany0' : wantedName
 
 const ip = (...argv: readonly string[]): string =>
   execFileSync('ip', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
@@ -60,8 +62,7 @@ const checkVariables = (): void => {
   }
   if (needed[verb] === undefined) return
   if (!/^\w[\w.-]*$/.test(containerId)) refuse(4, 'bad CNI_CONTAINERID')
-  const isBad = ifName.length > 15 || /[/:\s]/.test(ifName) || /^\.\.?$/.test(ifName)
-  if (isBad && !has('takes any CNI_IFNAME')) refuse(4, 'bad CNI_IFNAME')
+  if (isBadName && !has('takes any CNI_IFNAME')) refuse(4, 'bad CNI_IFNAME')
 }
 
 const readConfig = (): Json => {
@@ -180,7 +181,7 @@ const add = (config: Json): string => {
     if (isOwn()) refuse(8, 'CNI_NETNS is the own namespace')
     return render(config, merge(config, result))
   } catch (error) {
-    if (has('does not roll back')) throw error
+    if (has('does not roll back') || has('acts before the guard')) throw error
     spawnSync('ip', ['link', 'delete', hostName()], { stdio: 'ignore' })
     if (isDelegated) delegate(config, 'DEL')
     release(who => who === owner)
