@@ -22,12 +22,12 @@ export type PodWiring = {
   readonly podMac: Mac
 }
 
-/** What the node needs for addresses whose pod another plugin connects; no link of it is ours. */
+/** What the node needs for addresses of a pod that another plugin connects. No link is ours. */
 export type DelegatedWiring = {
   readonly sandbox: SandboxKey
   readonly slot: number
   readonly ips: readonly Ip[]
-  /** Name of the bridge that leads to the pod; undefined when the plugin makes the routes itself. */
+  /** Name of the bridge that leads to the pod; undefined when the plugin makes the routes. */
   readonly bridge: string | undefined
 }
 

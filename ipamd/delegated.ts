@@ -1,5 +1,5 @@
-// A pod in the kernel that another plugin connects: its addresses leave through their NIC, and where
-// its link is a port of a bridge, the node finds it there. The pod's link and namespace are not ours.
+// A pod in the kernel that another plugin connects: its addresses leave through their NIC, and
+// where its link is a port of a bridge, the node finds it there. Link and namespace are not ours.
 
 import type { Ip } from '#core/ip.ts'
 import type { HostOutcome } from '#core/ports.ts'

@@ -250,8 +250,8 @@ const hostRequests = (pod: PodWiring, sources: readonly Ip[]): readonly Request[
   ]
 }
 
-// The pod knows its gateways by permanent entries, until its MAC is changed: then its kernel forgets
-// them all (neigh_changeaddr, net/core/neighbour.c) and has to ask.
+// The pod knows its gateways by permanent entries, until its MAC is changed: then its kernel
+// forgets them all (neigh_changeaddr, net/core/neighbour.c) and has to ask.
 const gatewayRequest = ({ hostIfindex: index }: PodWiring, family: 4 | 6): Request => {
   const address = podGateways[family]
   if (family === 4) return answerFor({ index, address })

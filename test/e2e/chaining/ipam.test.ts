@@ -1,6 +1,6 @@
-// As the IPAM plugin of Debian's ptp, bridge and macvlan: packets flow as far as their links lead, a
-// pod's address leaves through its own NIC, and the daemon keeps such addresses as it keeps others,
-// over restarts too, without taking their links for its own.
+// As the IPAM plugin of Debian's ptp, bridge and macvlan: packets flow as far as their links lead,
+// a pod's address leaves through its own NIC, and the daemon keeps such addresses as it keeps
+// others, over restarts too, without taking their links for its own.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Network } from '#cni/runtime/network.ts'
@@ -61,7 +61,7 @@ const slotOf = async (pod: Pod | undefined): Promise<number> => {
   return nics.find(({ id }) => id === held?.nic)?.slot ?? 0
 }
 
-/** Everybody the pod can talk to and who can talk to it: another node, this node, pods, the world. */
+/** Whoever may talk to the pod, and it to them: another node, this node, pods, the world. */
 const expectConnected = async (pod: Pod, peers: readonly Pod[]): Promise<void> => {
   const { far, near } = stage
   const [far4, near4, self] = [far.primaryAddress, near.primaryAddress, addressOf(pod)]
@@ -132,8 +132,8 @@ test('ptp with portmap behind it: a port of the node leads to a pod on another N
 })
 
 test('bridge: its pods are connected too, the node being the gateway', async () => {
-  // With a MAC of its own: else it takes those of its ports in turn, and the CHECK of Debian's plugin
-  // fails for the pods before.
+  // With a MAC of its own: else it takes those of its ports in turn, and the CHECK of Debian's
+  // plugin fails for the pods before.
   const fixed = ['address', '02:00:00:00:0b:01', 'type', 'bridge']
   await onNode('ip', 'link', 'add', 'ew-br0', ...fixed)
   const network = delegating('bridge', { type: 'bridge', bridge: 'ew-br0' })
