@@ -22,7 +22,7 @@ export type PodWiring = {
   readonly podMac: Mac
 }
 
-/** What the node needs for addresses whose pod another plugin connects; no link of it is ours. */
+/** What the node needs for addresses of a pod that another plugin connects. No link is ours. */
 export type DelegatedWiring = {
   readonly sandbox: SandboxKey
   readonly slot: number

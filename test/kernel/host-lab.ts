@@ -233,8 +233,8 @@ export const makeMany = (count: number): { readonly paths: readonly string[]; re
 
 /**
  * The node's state as sorted lines: links, IPv4 addresses, rules, routes but those of link-local
- * IPv6 (which come when they like), permanent and taught neighbours, sysctls and nftables. `handles` also
- * tells whether rules were loaded anew.
+ * IPv6 (which come when they like), permanent and taught neighbours, sysctls and nftables.
+ * `handles` also tells whether rules were loaded anew.
  */
 export const dumpNode = ({ node }: Lab, options: { readonly handles?: boolean } = {}): string => {
   const lines = (command: string, ...args: readonly string[]): readonly string[] =>

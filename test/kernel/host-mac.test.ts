@@ -1,6 +1,6 @@
 // A later plugin of the chain, such as `tuning`, gives the pod another MAC. The kernel then forgets
-// the pod's gateways, and the MAC that the node knows is nobody's: the pod asks and is answered, the
-// node hears of the new one, for both families and at once, and repairs leave that alone.
+// the pod's gateways, and the MAC that the node knows is nobody's: the pod asks and is answered,
+// the node hears of the new one, for both families and at once, and repairs leave that alone.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { PodWiring } from '#core/wiring.ts'

@@ -1,5 +1,5 @@
-// Moves a known number of bytes over one TCP connection and says how long that took: `flow serve
-// ADDRESS PORT` counts what comes and answers with the number, `flow send ADDRESS PORT BYTES` sends.
+// Moves a known number of bytes over one TCP connection and says how long that took: with `serve
+// ADDRESS PORT` it counts what comes and answers with the number, `send ADDRESS PORT BYTES` sends.
 
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'

@@ -1,5 +1,5 @@
-// Ours behind another plugin: what that one said is passed on in its place and in every version, ours
-// comes after it, and its CHECK and DEL are not disturbed.
+// Ours behind another plugin: what that one said is passed on in its place and in every version,
+// ours comes after it, and its CHECK and DEL are not disturbed.
 
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'

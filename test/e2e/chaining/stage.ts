@@ -204,7 +204,7 @@ const ipsOf = (result: JsonObject): readonly string[] =>
     ({ address }) => address.split('/', 1)[0] ?? '',
   )
 
-/** Asks over UDP and TCP; each answer is the address that the other side saw, or why there is none. */
+/** Asks over UDP and TCP; an answer is the address the other side saw, or why there is none. */
 export const ask = async (netns: string, to: string, port: number): Promise<readonly string[]> => {
   const results = await Promise.all(
     (['udp', 'tcp'] as const).map(protocol => probe({ netns, protocol, to, port, ms: 1500 })),
