@@ -148,7 +148,7 @@ const expectOnly = async ({ node, container, netns, address }: Pod): Promise<voi
   expect(elements).toEqual([address])
   expect(await addressesIn(nameOf(netns))).toEqual([address])
   expect(await ledgerKeys(node, 'sandbox/')).toEqual([`sandbox/${container}/eth0`])
-  await expectCloudAgrees(node)
+  await untilCloudAgrees(node)
 }
 
 const ledgerKeys = async (node: StageNode, prefix: string): Promise<readonly string[]> => {
@@ -160,13 +160,15 @@ const ledgerKeys = async (node: StageNode, prefix: string): Promise<readonly str
   return [...keys].filter(key => key.startsWith(prefix))
 }
 
-const expectCloudAgrees = async (node: StageNode): Promise<void> => {
-  const nics = (await stage.admin.nics()).filter(
-    ({ tags, attachment }) =>
-      tags['eniway.io/node-instance'] === node.instanceId ||
-      attachment?.instanceId === node.instanceId,
-  )
-  const lent = nics.flatMap(nic => nic.addresses.map(address => `${nic.id} ${address}/32`))
-  const held = (await node.view()).nics.flatMap(nic => nic.blocks.map(cidr => `${nic.id} ${cidr}`))
-  expect(lent.sort()).toEqual(held.sort())
-}
+// What a killed daemon was lent is known when descriptions are trusted again.
+const untilCloudAgrees = (node: StageNode) =>
+  node.untilView('the cloud lends what the daemon holds', async view => {
+    const nics = (await stage.admin.nics()).filter(
+      ({ tags, attachment }) =>
+        tags['eniway.io/node-instance'] === node.instanceId ||
+        attachment?.instanceId === node.instanceId,
+    )
+    const lent = nics.flatMap(nic => nic.addresses.map(address => `${nic.id} ${address}/32`))
+    const held = view.nics.flatMap(nic => nic.blocks.map(cidr => `${nic.id} ${cidr}`))
+    return lent.toSorted().join() === held.toSorted().join()
+  })
