@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Report } from '#cni/conform/report.ts'
 import { ownRuntime } from '#cni/conform/runtime/own.ts'
 import { conformRuntime } from '#cni/conform/runtime/suite.ts'
@@ -26,24 +26,6 @@ const program = join(import.meta.dirname, 'runtime-program.ts')
 const described = ({ points }: Report, status: string): readonly string[] =>
   points.filter(point => point.status === status).map(({ id, evidence }) => `${id} ${evidence}`)
 
-test('our own runtime fails nothing', async () => {
-  const report = await conformRuntime({ subject: ownRuntime, clock: createClock() })
-  expect(described(report, 'fail')).toEqual([])
-  expect(report.points.filter(({ status }) => status === 'n/a').map(({ id }) => id)).toEqual([
-    71, 123,
-  ])
-  expect(report.points).toHaveLength(61)
-  expect(new Set(report.points.map(({ id }) => id)).size).toBe(61)
-})
-
-let directory: string
-
-beforeEach(() => {
-  directory = mkdtempSync(join(tmpdir(), 'ew-faulty-'))
-})
-
-afterEach(() => rmSync(directory, { recursive: true, force: true }))
-
 type Planted = {
   readonly file: string
   readonly from: string
@@ -51,7 +33,7 @@ type Planted = {
 }
 
 /** A package of its own: what is not of the runtime is ours by links. */
-const copyWith = ({ file, from, to }: Planted): void => {
+const copyTo = (directory: string, { file, from, to }: Planted): void => {
   mkdirSync(join(directory, 'cni'))
   const own = file.startsWith('spec/') ? ['runtime', 'spec'] : ['runtime']
   for (const folder of ['runtime', 'spec']) {
@@ -72,7 +54,7 @@ const copyWith = ({ file, from, to }: Planted): void => {
   )
 }
 
-const judge = (ids: readonly number[]): Promise<Report> =>
+const judge = (directory: string, ids: readonly number[]): Promise<Report> =>
   new Promise((resolve, reject) => {
     const argv = [program, directory, ...ids.map(String)]
     execFile(process.execPath, argv, { timeout: 60_000 }, (error, stdout) => {
@@ -81,9 +63,31 @@ const judge = (ids: readonly number[]): Promise<Report> =>
     })
   })
 
-test.for(faults)('%s', async ([, file, from, to, points]) => {
-  copyWith({ file, from, to })
-  const report = await judge(points)
-  const failing = report.points.filter(({ status }) => status === 'fail').map(({ id }) => id)
-  expect(failing, JSON.stringify(report.points)).toEqual(points)
+const reportOn = async (planted: Planted, ids: readonly number[]): Promise<Report> => {
+  const directory = mkdtempSync(join(tmpdir(), 'ew-faulty-'))
+  try {
+    copyTo(directory, planted)
+    return await judge(directory, ids)
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+// Most of a case is waiting for processes, so some go side by side.
+describe.concurrent('the suite for runtimes', () => {
+  test('our own runtime fails nothing', async ({ expect }) => {
+    const report = await conformRuntime({ subject: ownRuntime, clock: createClock() })
+    expect(described(report, 'fail')).toEqual([])
+    expect(report.points.filter(({ status }) => status === 'n/a').map(({ id }) => id)).toEqual([
+      71, 123,
+    ])
+    expect(report.points).toHaveLength(61)
+    expect(new Set(report.points.map(({ id }) => id)).size).toBe(61)
+  })
+
+  test.for(faults)('%s', async ([, file, from, to, points], { expect }) => {
+    const report = await reportOn({ file, from, to }, points)
+    const failing = report.points.filter(({ status }) => status === 'fail').map(({ id }) => id)
+    expect(failing, JSON.stringify(report.points)).toEqual(points)
+  })
 })
