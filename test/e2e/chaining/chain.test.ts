@@ -98,6 +98,14 @@ test('portmap: a port of the node leads to the pod, from another node', async ()
   }
 })
 
+test('portmap: and from the internet, which the pod of either NIC answers', async () => {
+  const { internet, near } = stage
+  await stage.letInternetIn()
+  for (const { port } of ports()) {
+    expect(await ask(internet.netns, near.primaryAddress, port)).toEqual(twice(internet.address))
+  }
+})
+
 // The other NIC's own address is the node's, too: the answer has to leave by that NIC.
 test('portmap: whichever address of the node is asked', async () => {
   const { nics } = await stage.near.view()

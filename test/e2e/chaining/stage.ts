@@ -13,8 +13,9 @@ import { createRuntime, type Runtime } from '#cni/runtime/runtime.ts'
 import type { Parsed } from '#cni/spec/failure.ts'
 import type { JsonObject } from '#cni/spec/json.ts'
 import { inNetns, runCommand } from '#emulator/fabric/command.ts'
-import { netnsPath } from '#emulator/fabric/layout.ts'
+import { internetPort, netnsPath, vpcNetns } from '#emulator/fabric/layout.ts'
 import { nodeBinary, probe, startEcho } from '#emulator/fabric/node.ts'
+import { tableName } from '#emulator/fabric/ruleset.ts'
 import { createClock } from '#runtime/clock.ts'
 
 /** Where Debian's containernetworking-plugins lie. */
@@ -50,7 +51,9 @@ export type Stage = {
   /** The network of these plugins; ours knows its daemon. */
   network(name: string, plugins: readonly JsonObject[], cniVersion?: string): Network
   /** A host of the internet that answers. */
-  readonly internet: { readonly address: string; readonly tcpPort: number }
+  readonly internet: { readonly netns: string; readonly address: string; readonly tcpPort: number }
+  /** As with a rule in every security group that lets the internet in. */
+  letInternetIn(): Promise<void>
   /** Our keys, wherever they stand. */
   readonly ours: JsonObject
   /** Calls ours in 1.1.0 with the configuration of the network's first plugin, as that would. */
@@ -110,6 +113,10 @@ export const openStage = async (options: Partial<NodesOptions> = {}): Promise<St
     directory,
     ours,
     internet,
+    letInternetIn: async () => {
+      const rule = `insert rule ${tableName} receiving iifname ${internetPort} accept`
+      await run(vpcNetns(nodes.run), 'nft', ...rule.split(' '))
+    },
     callIpam: (verb, network, keys = {}) => {
       const { raw } = network.plugins[0] ?? { raw: {} }
       const config = { ...raw, cniVersion: '1.1.0', name: network.name, ...keys }
