@@ -11,6 +11,7 @@ import {
   countWaiting,
   requestedSize,
   wantedAddresses,
+  type Counts,
 } from './pool.ts'
 import type { Nic, State } from './state.ts'
 
@@ -118,7 +119,13 @@ export const surplusOf = (
   { family, now }: { readonly family: Family; readonly now: Millis },
 ): number => {
   const needed = state.config.families.includes(family) ? neededPlaces(state, pool, now) : 0
-  return sumOver(state, { pool, now }, nic => freeOn(nic, family, now)) - needed
+  let free = freeOf(countPool(state, pool, { family, now }))
+  for (const nic of state.nics.values()) {
+    if (nic.pool === pool && nic.isManaged && isStuck(state, nic, now)) {
+      free -= freeOn(nic, family, now)
+    }
+  }
+  return free - needed
 }
 
 /** Places that a pool holds beyond those it needs. Never more than the surplus of a family. */
@@ -127,10 +134,11 @@ export const sparePlaces = (state: State, pool: PoolName, now: Millis): number =
   neededPlaces(state, pool, now)
 
 /** Addresses of a NIC that are in no pod's use: what a stray uses is of no use to us either. */
-export const freeOn = (nic: Nic, family: Family, now: Millis): number => {
-  const { warm, settling, cooling, stray } = countNic(nic, family, now)
-  return warm + settling + cooling - stray
-}
+export const freeOn = (nic: Nic, family: Family, now: Millis): number =>
+  freeOf(countNic(nic, family, now))
+
+const freeOf = ({ warm, settling, cooling, stray }: Counts): number =>
+  warm + settling + cooling - stray
 
 /**
  * Addresses of a NIC that no place needs: the other family is the scarcer one, or none is wanted.

@@ -23,6 +23,7 @@ import {
   type Ack,
   deleteLinkInBackground,
   findLink,
+  hasLink,
   OWN_NAMESPACE,
   request,
   type Request,
@@ -296,7 +297,7 @@ const undo = (pod: PodWiring): void => {
 // send only later, and drops packets until then. Who asks for a link has it made ready at once:
 // linkwatch_sync_dev in rtnl_getlink, net/core/rtnetlink.c.
 const awaitCarrier = (pod: PodWiring, netnsFd: number): HostOutcome => {
-  if (findLink(netnsFd, { index: pod.hostIfindex }) !== undefined) return ok
+  if (hasLink(netnsFd, pod.hostIfindex)) return ok
   return failed('ENODEV', `${pod.ifName} in ${pod.netns} was removed while it was wired`)
 }
 

@@ -37,12 +37,21 @@ export const findLink = (
   netnsFd: number,
   by: { readonly index: number } | { readonly name: string },
 ): Link | undefined => {
+  const { replies } = askForLink(netnsFd, by)
+  return replies.map(decodeLink).find(isKnown)
+}
+
+/** Whether there is a link with this index; the kernel looks at its carrier before it answers. */
+export const hasLink = (netnsFd: number, index: number): boolean =>
+  askForLink(netnsFd, { index }).ack?.ok === true
+
+const askForLink = (netnsFd: number, by: Parameters<typeof getLink>[0]) => {
   const { replies, sequence } = exchange(netnsFd, [getLink(by)])
   const [ack] = acksOf(replies, { sequence, count: 1 })
   if (ack?.ok === false && ack.code !== 'ENODEV') {
     throw new ExchangeError(ack.errno, `cannot find a link: ${ack.message}`)
   }
-  return replies.map(decodeLink).find(isKnown)
+  return { replies, ack }
 }
 
 export const dumpLinks = (netnsFd: number): readonly Link[] =>

@@ -43,6 +43,7 @@ export const createLoop = <State, Event, Action>(
   let isStopped = false
   let isTurning = false
   let cancelWake: () => void = () => undefined
+  let wakesAt: Millis | undefined
 
   const schedule = (): void => {
     // A turn that runs takes up what arrives before it ends.
@@ -67,10 +68,22 @@ export const createLoop = <State, Event, Action>(
     return planned.wakeAt
   }
 
+  // Most turns leave the time as it was, and a timer costs more than to compare.
+  const wake = (at: Millis | undefined): void => {
+    if (at === wakesAt) return
+    cancelWake()
+    wakesAt = at
+    if (at !== undefined) cancelWake = parts.clock.at(at, woken)
+  }
+
+  const woken = (): void => {
+    wakesAt = undefined
+    schedule()
+  }
+
   const turn = (): void => {
     isScheduled = false
     if (isStopped) return
-    cancelWake()
     isTurning = true
     try {
       let wakeAt = round()
@@ -79,7 +92,7 @@ export const createLoop = <State, Event, Action>(
         if (!(rounds < roundsMax)) throw new Error(`one turn planned ${rounds} times in a row`)
         wakeAt = round()
       }
-      if (wakeAt !== undefined && !isStopped) cancelWake = parts.clock.at(wakeAt, schedule)
+      if (!isStopped) wake(wakeAt)
     } catch (error) {
       isStopped = true
       parts.onFatal(error)

@@ -14,7 +14,7 @@ const levelsMax = 500
 export const parseObject = (text: string, where: string): Parsed<JsonObject> => {
   try {
     const value: unknown = JSON.parse(text)
-    if (isTooDeep(value)) {
+    if (mayBeDeep(text) && isTooDeep(value)) {
       return failed(codes.decoding, `${where} is nested more than ${levelsMax} levels deep`)
     }
     return isObject(value)
@@ -25,6 +25,19 @@ export const parseObject = (text: string, where: string): Parsed<JsonObject> => 
     return failed(codes.decoding, `${where} cannot be read as JSON: ${reason}`)
   }
 }
+
+// A level needs a bracket of its own; few texts have that many, and only those are walked.
+const mayBeDeep = (text: string): boolean => {
+  let brackets = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === openingBrace || code === openingBracket) brackets++
+  }
+  return brackets > levelsMax
+}
+
+const openingBrace = 0x7b
+const openingBracket = 0x5b
 
 const isTooDeep = (value: unknown): boolean => {
   let containers = [value].filter(isContainer)
