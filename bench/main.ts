@@ -2,6 +2,7 @@
 // the same machine, in network namespaces of its own. Progress goes to stderr, the report
 // to stdout.
 
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -52,6 +53,10 @@ const numberBetween =
     throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
   }
 
+// On a node it is in /run, which systemd makes a tmpfs; where /run is none, another one will do.
+const ledgerPlace = (): string =>
+  ['/run', '/dev/shm'].find(path => existsSync(path) && fileSystemOf(path) === 'tmpfs') ?? tmpdir()
+
 const readOptions = (): Options =>
   new Command('bench')
     .description("Compares eniway with Debian's ptp and host-local on this machine.")
@@ -59,7 +64,7 @@ const readOptions = (): Options =>
     .option('--pods <number>', 'pods per side and round', numberBetween(50, 330), 200)
     .option('--rounds <number>', 'repetitions of each measure', numberBetween(1, 100), 3)
     .addOption(new Option('--only <name>', 'one measure').choices(Object.keys(measures)))
-    .option('--ledger <directory>', "where the daemon's ledger is kept", tmpdir())
+    .option('--ledger <directory>', "where the daemon's ledger is kept", ledgerPlace())
     .addOption(
       new Option('--output <kind>', 'form of stdout').choices(['text', 'json']).default('text'),
     )

@@ -75,7 +75,7 @@ const collect = (samples: BySide, { verb, calls, timings }: Finished): void => {
 const addNote =
   'from exec to exit, both sides warm from one round that is not counted; ' +
   'the peer neither guards source addresses, ' +
-  'translates for the internet nor syncs its leases to disk, we do all three'
+  'translates for the internet nor syncs its leases, we do all three'
 
 const delNote =
   'from exec to exit; our answer comes before the kernel has freed the veth pair, which a ' +
