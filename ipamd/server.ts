@@ -1,7 +1,6 @@
 // The daemon's two doors: the unix socket for the CNI executable, root only, and loopback HTTP for
 // metrics, health and state.
 
-import { mkdirSync } from 'node:fs'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
@@ -11,6 +10,7 @@ import type { Millis } from '#core/names.ts'
 import type { State } from '#core/state.ts'
 import { ExchangeError } from '#linux/kernel.ts'
 import { peerCredentials } from '#linux/native.ts'
+import { makeDirectory } from '#runtime/directory.ts'
 import { type HttpServer, serve } from '#runtime/http.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { Gathering } from './gathering.ts'
@@ -22,7 +22,7 @@ export const serveCni = (
   attachments: Attachments,
   { gathering, ...options }: HandlerOptions & { readonly gathering: Gathering },
 ): Promise<HttpServer> => {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  makeDirectory(dirname(path), 0o700)
   const handler = cniRequestHandler(attachments, options)
   const listener: RequestListener = (request, response) => {
     gathering.arrived(request.socket)

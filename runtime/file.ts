@@ -94,7 +94,9 @@ export const createFile = (parts: FileParts): LedgerStore => {
       } catch (cause) {
         state = 'failed'
         const why = cause instanceof Error ? cause.message : String(cause)
-        throw new Error(`cannot save in the ledger ${path}: ${why}`, { cause })
+        const what = `cannot save in the ledger ${path}: ${why}`
+        const advice = 'free space there or repair the disk, then start the daemon again'
+        throw new Error(`${what}; ${advice}`, { cause })
       }
       if (bytes - living > Math.max(compactAbove, living)) compactOrReport()
     },

@@ -7,8 +7,9 @@
 // (a crash in the middle of an unacknowledged save) is cut and reported, and any other damaged file
 // is kept beside as `ledger.corrupt-N`. One loss is invisible: a file cut just between two saves.
 
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeDirectory } from './directory.ts'
 import { type LedgerStore, createFile, writeWhole } from './file.ts'
 import { type Lock, LockedError, acquireLock } from './lock.ts'
 import type { Log } from './log.ts'
@@ -39,7 +40,7 @@ export type Ledger = {
 /** Opens or creates the ledger; rejects with one clear sentence when the directory is unusable. */
 export const openLedger = async (options: LedgerOptions): Promise<Ledger> => {
   const { directory } = options
-  await orExplain(directory, () => mkdirSync(directory, { recursive: true, mode: 0o700 }))
+  await orExplain(directory, () => makeDirectory(directory, 0o700))
   const lock = await orExplain(directory, () => acquireLock(directory))
   try {
     return open({ ...options, path: join(directory, 'ledger') }, lock)
