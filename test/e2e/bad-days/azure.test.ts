@@ -8,6 +8,7 @@ import { figuresOf } from '#cli/max-pods/figures.ts'
 import type { Fault } from '#emulator/model/faults.ts'
 import { runCommand } from '#emulator/fabric/command.ts'
 import { runShim } from '../../kernel/shim.ts'
+import { until } from '../containerd/process.ts'
 import { createArmAdmin, type ArmAdmin } from './azure-arm.ts'
 import { startTraffic } from './helper.ts'
 import { httpOverSocket } from './admin.ts'
@@ -310,18 +311,25 @@ describe.concurrent('a bad day on Azure', () => {
     expect,
   }) => {
     const node = stage.nodes.fast
+    const hasFastDevice = async (): Promise<boolean> => {
+      const links = await runCommand({ netns: node.netns, argv: ['ip', '-br', 'link'] })
+      return /^enP\S+@/m.test(links)
+    }
     await node.start()
+    await until('the fast device is there', hasFastDevice)
     const [from, to] = [await add(node, 'from'), await add(stage.nodes.shared, 'to')]
     const [address = ''] = to.addresses
     const stop = await startTraffic(from.netns, { netns: to.netns, address })
-    const maintenance = { instance: 'fast', ms: 1500 }
+    const maintenance = { instance: 'fast', ms: 3000 }
     await httpOverSocket(stage.emulator.admin.socket, 'POST /maintenance', maintenance)
+    await until('the fast device is gone', async () => !(await hasFastDevice()))
     distinct(expect, [await add(node, 'meanwhile')])
     await node.untilView('the NIC is ready', async ({ nics }) => {
-      const links = await runCommand({ netns: node.netns, argv: ['ip', '-br', 'link'] })
-      return /^enP\S+@/m.test(links) && nics[0]?.phase === 'ready' && nics[0].device === 'ens5'
+      const [nic] = nics
+      return (await hasFastDevice()) && nic?.phase === 'ready' && nic.device === 'ens5'
     })
     const { sent, answered } = await stop()
+    expect(sent).toBeGreaterThan(20)
     // Packets on their way while the path changes are lost, in a cloud too.
     expect(sent - answered).toBeLessThan(0.2 * sent)
     expect(await errorsOf(node)).toBe('')
